@@ -1,0 +1,88 @@
+"""An exported model under ONNX Runtime on the CPU: the default way to score.
+
+Windows enter, logits leave. ONNX Runtime is imported when a session opens, not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pangolin_guard.errors import ModelFilesError, ModelFormatError
+from pangolin_guard.runtime.session import FloatArray, pad_batch
+from pangolin_guard.text.windows import TokenWindow
+
+_BATCH_TOKENS = 2048
+_ONLY_ERRORS = 3
+
+
+class OnnxSession:
+    """An open model file; `score` may be called from several threads."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        pad_id: int,
+        input_names: Sequence[str],
+        threads: int | None = None,
+    ) -> None:
+        """Open a model file.
+
+        Args:
+            path: An ONNX model that returns logits of shape (W, 2).
+            pad_id: Token that fills the shorter windows of a batch.
+            input_names: The model's inputs, of input_ids, attention_mask, token_type_ids.
+            threads: Threads within one call; None lets ONNX Runtime use every core.
+
+        Raises:
+            ModelFilesError: If the file is missing.
+            ModelFormatError: If ONNX Runtime cannot read it, or it has other inputs.
+        """
+        self._path = Path(path)
+        self._pad_id = pad_id
+        self._input_names = tuple(input_names)
+        self._session = _open(self._path, threads)
+        self._output = self._session.get_outputs()[0].name
+        actual = {entry.name for entry in self._session.get_inputs()}
+        if actual != set(self._input_names):
+            raise ModelFormatError(
+                f"{self._path} takes the inputs {sorted(actual)}, config.json says "
+                f"{sorted(self._input_names)}. Export the model again."
+            )
+
+    @property
+    def batch_tokens(self) -> int:
+        """How many tokens, padding included, one batch should hold at most."""
+        return _BATCH_TOKENS
+
+    def score(self, windows: Sequence[TokenWindow]) -> FloatArray:
+        """Return float32 logits of shape (W, 2), safe then unsafe, for one padded batch."""
+        ids, mask, type_ids = pad_batch(windows, self._pad_id)
+        arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": type_ids}
+        feed = {name: arrays[name] for name in self._input_names}
+        return np.asarray(self._session.run([self._output], feed)[0])
+
+
+def _open(path: Path, threads: int | None) -> Any:  # noqa: ANN401 - the library is untyped
+    import onnxruntime as ort  # type: ignore[import-untyped]
+
+    if not path.is_file():
+        raise ModelFilesError(f"{path} is missing. Install or export the model again.", path)
+    options = ort.SessionOptions()
+    options.log_severity_level = _ONLY_ERRORS
+    options.inter_op_num_threads = 1
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    try:
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as exc:  # ONNX Runtime's own errors share no public base
+        raise ModelFormatError(
+            f"ONNX Runtime {ort.__version__} cannot read {path}: {type(exc).__name__}. "
+            "Upgrade onnxruntime, or export the model again."
+        ) from exc

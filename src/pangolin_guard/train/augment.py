@@ -1,0 +1,244 @@
+"""The augmentation step: a dataset folder becomes a larger one of the same columns.
+
+Enters: a folder that `build_dataset` wrote, and one with plain harmful requests. Leaves: a
+folder with the old rows and, made of them split by split, new ones: attacks in documents,
+disguises, frames, and the benign twin of each. New rows near a benchmark or gallery row are
+dropped. The same seed gives the same rows. `manifest.json` is written last.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pangolin_guard.errors import DatasetError, InputError
+from pangolin_guard.extras import require
+from pangolin_guard.text.normalize import normalize
+from pangolin_guard.train.decontaminate import (
+    PACKAGED,
+    Signatures,
+    gallery_signatures,
+    load_signatures,
+    merge,
+)
+from pangolin_guard.train.phrases import load_phrases
+from pangolin_guard.train.pools import Row, make_pools
+from pangolin_guard.train.shingles import sketch
+from pangolin_guard.train.steps import STEPS, Kit
+
+SPLITS = ("train", "validation", "calibration", "holdout")
+COUNTS: Mapping[str, int] = {
+    "splice_ask": 6000,
+    "splice_attack": 6000,
+    "bare_ask": 2500,
+    "bare_payload": 1200,
+    "frame": 4500,
+    "hard_frame": 900,
+    "override": 4000,
+    "trigger": 4500,
+    "encode": 1500,
+    "respell": 2000,
+    "suffix": 1500,
+    "tool_note": 1500,
+    "memory": 1200,
+    "plan": 1200,
+}
+_CONTAMINATED = 0.7
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class AugmentOptions:
+    """How much to make.
+
+    `counts`: calls of each step for the training split; other splits get their share by rows.
+    A call makes one to three rows. `signatures`: what to keep clear of.
+    """
+
+    seed: int = 42
+    counts: Mapping[str, int] = field(default_factory=dict)
+    signatures: Path = PACKAGED
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse steps that do not exist and counts below 0."""
+        for name, count in self.counts.items():
+            if name not in STEPS:
+                raise InputError(f"unknown step {name!r}; the steps are {', '.join(STEPS)}")
+            if count < 0:
+                raise InputError(f"the count of {name} must not be negative, got {count}")
+
+    @property
+    def resolved(self) -> dict[str, int]:
+        """The count of every step."""
+        return {name: self.counts.get(name, COUNTS[name]) for name in STEPS}
+
+
+def augment_dataset(
+    source: Path | str, harmful: Path | str, out: Path | str, *, options: AugmentOptions
+) -> dict[str, Any]:
+    """Write an augmented copy of a dataset folder.
+
+    Args:
+        source: A dataset folder.
+        harmful: A dataset folder of plain harmful requests.
+        out: The folder to write; must not hold a finished data set.
+        options: Seed and counts.
+
+    Returns:
+        The manifest: rows by split, step and label, and what was dropped.
+
+    Raises:
+        DatasetError: If a folder is unfinished, or `out` is taken.
+    """
+    source, harmful, out = Path(source), Path(harmful), Path(out)
+    parent = _manifest(source)
+    _manifest(harmful)
+    if (out / "manifest.json").exists():
+        raise DatasetError(f"{out} already holds a data set; choose another folder or remove it")
+    out.mkdir(parents=True, exist_ok=True)
+    avoid = _references(options)
+    base = {name: _read(source, name) for name in SPLITS if (source / f"{name}.parquet").exists()}
+    if "train" not in base:
+        raise DatasetError(f"{source} has no train.parquet; build it with: pangolin data build")
+    report: dict[str, Any] = {"rows": {}, "made": {}, "dropped": {}}
+    for name, rows in base.items():
+        share = len(rows) / len(base["train"])
+        made = list(_make(rows, _read(harmful, _harmful_split(name)), share, name, options))
+        fresh, dropped = _screen(made, {row["id"] for row in rows}, avoid)
+        old = [{**row, "augmented": None, "checkpoint_fixed": False} for row in rows]
+        _write(out / f"{name}.parquet", old + fresh, source / f"{name}.parquet")
+        report["rows"][name] = len(old) + len(fresh)
+        report["made"][name] = dict(
+            sorted(Counter(f"{row['augmented']}|{row['label']}" for row in fresh).items())
+        )
+        report["dropped"][name] = dict(sorted(dropped.items()))
+    manifest = _describe(out, source, harmful, options) | report | {"parent": parent}
+    (out / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    return manifest
+
+
+def _harmful_split(name: str) -> str:
+    return "validation" if name == "holdout" else name
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise DatasetError(
+            f"{folder} is not a finished data set (no manifest.json); run pangolin data build first"
+        )
+    loaded = json.loads(path.read_text(encoding="utf-8"))
+    return dict(loaded)
+
+
+def _read(folder: Path, split: str) -> list[Row]:
+    parquet = require("data", "pyarrow.parquet")
+    rows: list[Row] = parquet.read_table(folder / f"{split}.parquet").to_pylist()
+    return rows
+
+
+def _make(
+    rows: Sequence[Row],
+    harmful: Sequence[Row],
+    share: float,
+    split: str,
+    options: AugmentOptions,
+) -> Iterator[Row]:
+    """Run every step its number of times; each call has a seed of its own."""
+    pools = make_pools(rows, harmful)
+    phrases = load_phrases(evaluation=split != "train")
+    for name, count in options.resolved.items():
+        calls = round(count * share)
+        for call in range(calls):
+            if options.progress is not None and call % 500 == 0:
+                options.progress(f"{split}: {name}", call, calls)
+            rng = random.Random(f"{options.seed}:{split}:{name}:{call}")
+            for row in STEPS[name](Kit(pools, phrases, rng)):
+                yield _finished(row, name)
+
+
+def _finished(row: Row, step: str) -> Row:
+    text = normalize(row["text"]).text
+    payload = row.get("payload")
+    return {
+        **row,
+        "text": text,
+        "payload": normalize(payload).text if payload else None,
+        "id": sha256(text.encode("utf-8")).hexdigest()[:16],
+        "checkpoint": None if row["checkpoint"] is None else str(row["checkpoint"]),
+        "weight": 1.0,
+        "augmented": step,
+        "checkpoint_fixed": bool(row.get("checkpoint_fixed", False)),
+    }
+
+
+def _references(options: AugmentOptions) -> Signatures:
+    parts = [load_signatures(options.signatures)]
+    gallery = gallery_signatures()
+    return merge([*parts, gallery]) if gallery is not None else parts[0]
+
+
+def _screen(
+    made: Sequence[Row], known: set[str], avoid: Signatures
+) -> tuple[list[Row], Counter[str]]:
+    """Drop empty and repeated rows and those that hold or resemble a benchmark row."""
+    dropped: Counter[str] = Counter()
+    seen: dict[tuple[str, str | None], int] = {}
+    kept: list[Row] = []
+    sketches = []
+    for row in made:
+        key = (row["id"], row["checkpoint"])
+        reason = "empty" if not row["text"].strip() else "repeated" if key in seen else ""
+        if not reason and row["id"] in known and not row["checkpoint_fixed"]:
+            reason = "repeated"
+        if not reason:
+            one = sketch(row["text"])
+            if avoid.find_inside(one) is not None:
+                reason = "contaminated"
+        if reason:
+            dropped[reason] += 1
+            continue
+        seen[key] = 1
+        kept.append(row)
+        sketches.append(one.minhash)
+    if not kept:
+        return kept, dropped
+    near, _ = avoid.find_near(np.stack(sketches), _CONTAMINATED)
+    close = set(near.tolist())
+    dropped["contaminated"] += len(close)
+    return [row for at, row in enumerate(kept) if at not in close], dropped
+
+
+def _write(path: Path, rows: Sequence[Row], like: Path) -> None:
+    arrow, parquet = require("data", "pyarrow"), require("data", "pyarrow.parquet")
+    schema = parquet.read_schema(like)
+    for name, kind in (("augmented", arrow.string()), ("checkpoint_fixed", arrow.bool_())):
+        if name not in schema.names:
+            schema = schema.append(arrow.field(name, kind))
+    parquet.write_table(arrow.Table.from_pylist(list(rows), schema=schema), path)
+
+
+def _describe(out: Path, source: Path, harmful: Path, options: AugmentOptions) -> dict[str, Any]:
+    files = {
+        path.name: sha256(path.read_bytes()).hexdigest() for path in sorted(out.glob("*.parquet"))
+    }
+    return {
+        "format": 1,
+        "kind": "augmented",
+        "seed": options.seed,
+        "counts": options.resolved,
+        "files": files,
+        "from": {
+            "data": sha256((source / "manifest.json").read_bytes()).hexdigest(),
+            "harmful": sha256((harmful / "manifest.json").read_bytes()).hexdigest(),
+        },
+    }

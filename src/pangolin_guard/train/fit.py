@@ -1,0 +1,290 @@
+"""Fine-tuning: a dataset folder and a `TrainConfig` in, a checkpoint folder out.
+
+The folder is a plain transformers checkpoint (config.json, model.safetensors, tokenizer.json)
+with `pangolin.json` (what serving needs), `recipe.yaml` (the resolved settings) and
+`metrics.jsonl` beside it. A run that was killed continues from its last save.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pangolin_guard.errors import InputError
+from pangolin_guard.extras import require
+from pangolin_guard.runtime.tokenize import TOKENIZE_VERSION, TextTokenizer
+from pangolin_guard.text.normalize import NORMALIZE_VERSION
+from pangolin_guard.train.config import TrainConfig, read_recipe, save_recipe
+from pangolin_guard.train.gate import torch, transformers
+from pangolin_guard.train.loop import (
+    BEST_FOLDER,
+    BestKeeper,
+    GuardTrainer,
+    MetricsFile,
+    build_trainer,
+    precision,
+)
+from pangolin_guard.train.run_progress import RunProgress
+from pangolin_guard.train.inputs import TokenRows, read_split, tokenize_split
+from pangolin_guard.train.weights import (
+    attention,
+    load_classifier,
+    prepare_tokenizer,
+    resolve_weights,
+    sha256_of,
+    write_json,
+)
+
+log = logging.getLogger(__name__)
+_RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """Where the checkpoint lies and how it did on the validation split.
+
+    `metrics` are those of the kept weights, measured at `step` of `steps`.
+    """
+
+    path: Path
+    metrics: dict[str, float]
+    step: int
+    steps: int
+
+
+def fit(config: TrainConfig, *, progress: RunProgress | None = None) -> FitResult:
+    """Fine-tune a classifier.
+
+    A row longer than `max_tokens` is trained on one of its windows per visit. A run that is
+    already complete returns its stored result.
+
+    Args:
+        config: The settings; see `TrainConfig`.
+        progress: Where to report; None prints to stderr.
+
+    Returns:
+        The folder and the figures of the weights in it.
+
+    Raises:
+        DatasetError: If the dataset folder cannot be used.
+        ModelFilesError: If the starting weights are not to be had.
+        InputError: If the output folder holds another run.
+    """
+    progress = progress or RunProgress(quiet=not _first_process())
+    out = Path(config.out)
+    state = _open_run(config, out)
+    if state.get("finished"):
+        progress.say(f"{out} is complete already; nothing to do")
+        return FitResult(out, state["metrics"], state["step"], state["steps"])
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    transformers.set_seed(config.seed)
+    transformers.utils.logging.set_verbosity_error()
+    weights = resolve_weights(config.model)
+    model = load_classifier(weights, config)
+    tokenizer = _tokenizer(config, weights, out)
+    train, validation = (
+        _rows(config, name, tokenizer, progress) for name in ("train", "validation")
+    )
+    trainer = build_trainer(
+        model, config, train=train, validation=validation, pad_id=tokenizer.pad_id
+    )
+    best = BestKeeper(out, config.best_metric)
+    trainer.add_callback(best)
+    trainer.add_callback(MetricsFile(out / "metrics.jsonl", progress.entry))
+    trainer.add_callback(_steps_callback(progress))
+    if _first_process():
+        save_recipe(config, out / "recipe.yaml", facts=_facts(config))
+    resume = last_checkpoint(out) if config.resume else None
+    progress.say(_headline(config, train, resume))
+    try:
+        trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+    finally:
+        progress.stop()
+    return _finish(trainer, config, tokenizer, best)
+
+
+def last_checkpoint(out: Path) -> Path | None:
+    """Return the newest complete save of a run, or None; half-written ones do not count."""
+    needed = ("trainer_state.json", "model.safetensors", "optimizer.pt", "scheduler.pt")
+    found = []
+    for folder in out.glob("checkpoint-*"):
+        number = folder.name.rpartition("-")[2]
+        if number.isdigit() and all((folder / name).is_file() for name in needed):
+            try:
+                json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+            except ValueError:
+                continue
+            found.append((int(number), folder))
+    return max(found)[1] if found else None
+
+
+def _first_process() -> bool:
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def _open_run(config: TrainConfig, out: Path) -> dict[str, Any]:
+    """Check that the folder is new or holds this very run, and return what it knows."""
+    data_hash = sha256_of(Path(config.data) / "train.parquet") if _has_train(config) else ""
+    run = out / _RUN_FILE
+    state: dict[str, Any] = {"data_sha256": data_hash}
+    if run.is_file() and config.resume:
+        state = json.loads(run.read_text(encoding="utf-8"))
+        changed = config.differences(read_recipe(out / "recipe.yaml"))
+        if state["data_sha256"] != data_hash:
+            changed.append("data: train.parquet is another file")
+        if changed:
+            raise InputError(
+                f"{out} holds a run with other settings ({'; '.join(changed)}). Choose another "
+                "--out, give the same settings to continue it, or --no-resume to start afresh"
+            )
+        return state
+    if _first_process():
+        out.mkdir(parents=True, exist_ok=True)
+        for old in [*out.glob("checkpoint-*"), out / BEST_FOLDER]:
+            shutil.rmtree(old, ignore_errors=True)
+        (out / "metrics.jsonl").unlink(missing_ok=True)
+        save_recipe(config, out / "recipe.yaml", facts={})
+        write_json(run, state)
+    return state
+
+
+def _has_train(config: TrainConfig) -> bool:
+    return (Path(config.data) / "train.parquet").is_file()
+
+
+def _tokenizer(config: TrainConfig, weights: Path, out: Path) -> TextTokenizer:
+    if _first_process():
+        prepare_tokenizer(weights, out, max_tokens=config.max_tokens)
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+    return TextTokenizer.from_file(
+        out / "tokenizer.json", max_tokens=config.max_tokens, overlap=config.overlap
+    )
+
+
+def _rows(
+    config: TrainConfig, name: str, tokenizer: TextTokenizer, progress: RunProgress
+) -> TokenRows:
+    split = read_split(Path(config.data), name)
+    if name == "validation" and config.eval_rows and config.eval_rows < len(split):
+        rng = np.random.default_rng(config.seed)
+        split = split.take(np.sort(rng.choice(len(split), config.eval_rows, replace=False)))
+    track = partial(progress.track, what=f"tokenize {name}", total=len(split))
+    rows = tokenize_split(
+        split, tokenizer, windows_per_row=config.windows_per_row, track=track
+    )
+    if rows.cut or rows.empty:
+        progress.say(
+            f"{name}: {rows.cut} rows have more than {config.windows_per_row} windows, of which "
+            f"that many are used, evenly spread; {rows.empty} rows without a token are left out"
+        )
+    return rows
+
+
+def _steps_callback(progress: RunProgress) -> Any:  # noqa: ANN401 - transformers is untyped here
+    class Steps(transformers.TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            progress.start_steps(state.max_steps, state.global_step)
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            progress.step(state.global_step)
+
+    return Steps()
+
+
+def _facts(config: TrainConfig) -> dict[str, str]:
+    return {
+        "precision used": precision(config),
+        "attention used": attention(config),
+        **{f"{name} version": version(name) for name in ("torch", "transformers")},
+    }
+
+
+def _headline(config: TrainConfig, train: TokenRows, resume: Path | None) -> str:
+    where = "from the start" if resume is None else f"continued from {resume.name}"
+    return (
+        f"train {config.model}: {len(train.split)} rows, {precision(config)}, "
+        f"{attention(config)}, {where}"
+    )
+
+
+def _finish(
+    trainer: GuardTrainer, config: TrainConfig, tokenizer: TextTokenizer, best: BestKeeper
+) -> FitResult:
+    """Write the checkpoint of the best (or last) weights and say how they do."""
+    out = Path(config.out)
+    steps = trainer.state.global_step
+    step = best.best["step"] if config.load_best and best.best else steps
+    metrics = {
+        key.removeprefix("eval_"): value
+        for entry in trainer.state.log_history
+        if entry["step"] == step
+        for key, value in entry.items()
+        if key.startswith("eval_")
+    }
+    if not _first_process():
+        return FitResult(out, metrics, step, steps)
+    if config.load_best and best.best:
+        for name in ("config.json", "model.safetensors"):
+            shutil.copyfile(out / BEST_FOLDER / name, out / name)
+    else:
+        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(out)
+    write_json(out / "pangolin.json", serving_config(config, tokenizer, trainer.model))
+    state = json.loads((out / _RUN_FILE).read_text(encoding="utf-8"))
+    write_json(
+        out / _RUN_FILE,
+        {**state, "finished": True, "metrics": metrics, "step": step, "steps": steps},
+    )
+    if not config.keep_checkpoints:
+        for old in [*out.glob("checkpoint-*"), out / BEST_FOLDER]:
+            shutil.rmtree(old, ignore_errors=True)
+    if config.push_to_hub:
+        _push(out, config.push_to_hub)
+    return FitResult(out, metrics, step, steps)
+
+
+def serving_config(
+    config: TrainConfig,
+    tokenizer: TextTokenizer,
+    model: Any,  # noqa: ANN401 - a torch module
+) -> dict[str, Any]:
+    """Return what serving must know of a checkpoint, before calibration (no thresholds)."""
+    names = ["input_ids", "attention_mask"]
+    if getattr(model.config, "type_vocab_size", 0) > 1:
+        names.append("token_type_ids")
+    return {
+        "format": 1,
+        "name": config.name or Path(config.out).name,
+        "labels": ["safe", "unsafe"],
+        "max_tokens": config.max_tokens,
+        "overlap": config.overlap,
+        "temperature": 1.0,
+        "normalize_version": NORMALIZE_VERSION,
+        "tokenize_version": TOKENIZE_VERSION,
+        "tokenizer_sha256": tokenizer.sha256,
+        "input_names": names,
+        "checkpoints": True,
+        "thresholds": {},
+    }
+
+
+def _push(out: Path, repository: str) -> None:
+    hub = require("train", "huggingface_hub")
+    api = hub.HfApi()
+    api.create_repo(repository, private=True, exist_ok=True)
+    api.upload_folder(
+        repo_id=repository,
+        folder_path=str(out),
+        ignore_patterns=["checkpoint-*/*", f"{BEST_FOLDER}/*", _RUN_FILE],
+        commit_message="Upload fine-tuned guard",
+    )

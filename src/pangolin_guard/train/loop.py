@@ -1,0 +1,248 @@
+"""The training loop: a transformers Trainer with our rows, loss, metrics and best-model rule.
+
+Enters: a model, tokenized rows and a `TrainConfig`. Leaves: the Trainer, ready to run. Knows
+nothing of where weights come from or what is written at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pangolin_guard.bench.metrics import accuracy, macro_f1, recall_at_fpr
+from pangolin_guard.train.batches import Collate, EvalRows, GuardLoss, LengthSampler, TrainRows
+from pangolin_guard.train.config import TrainConfig
+from pangolin_guard.train.gate import torch, transformers
+from pangolin_guard.train.inputs import TokenRows
+from pangolin_guard.train.weights import write_json
+
+BEST_FOLDER = "best"
+
+
+class GuardTrainer(transformers.Trainer):
+    """The Trainer with our loss and our order of rows."""
+
+    def __init__(self, *, loss: GuardLoss, sampler: LengthSampler, **settings: Any) -> None:
+        """Keep the loss and the sampler beside what the Trainer takes."""
+        super().__init__(**settings)
+        self._guard_loss = loss
+        self._sampler = sampler
+        # The loss is a mean per batch: the Trainer divides it by the accumulation steps.
+        self.model_accepts_loss_kwargs = False
+
+    def _get_train_sampler(self, *_: Any) -> LengthSampler:
+        return self._sampler
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any
+    ) -> Any:
+        """Return the weighted loss of one batch, with the model's outputs where asked for."""
+        extras = {key: inputs[key] for key in ("labels", "sample_weight", "teacher_p")}
+        outputs = model(**{key: value for key, value in inputs.items() if key not in extras})
+        loss = self._guard_loss(outputs["logits"], extras)
+        return (loss, {"logits": outputs["logits"]}) if return_outputs else loss
+
+
+class EpochKeeper(transformers.TrainerCallback):
+    """Tells the rows which epoch they are in, so that a resumed run sees the same windows."""
+
+    def __init__(self, rows: TrainRows) -> None:
+        """Keep the rows."""
+        self._rows = rows
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Set the epoch; after a resume in mid-epoch it is the whole part."""
+        self._rows.epoch = int((state.epoch or 0.0) + 1e-6)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Evaluate and save after the last step, whatever the intervals."""
+        if state.global_step >= state.max_steps:
+            control.should_evaluate = True
+            control.should_save = True
+
+
+class BestKeeper(transformers.TrainerCallback):
+    """Keeps the weights of the best evaluation in `OUT/best`, whatever the save interval."""
+
+    def __init__(self, out: Path, metric: str) -> None:
+        """Read what an earlier part of the same run has kept."""
+        self._folder = out / BEST_FOLDER
+        self._metric = metric
+        note = self._folder / "best.json"
+        self.best: dict[str, Any] | None = json.loads(note.read_text()) if note.is_file() else None
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, *, metrics: Mapping[str, float], **rest: Any
+    ) -> None:
+        """Save the model if this evaluation is the best so far."""
+        value = metrics[f"eval_{self._metric}"]
+        if self.best is not None and value <= self.best[self._metric]:
+            return
+        self.best = {"step": state.global_step, self._metric: value}
+        if not state.is_world_process_zero:
+            return
+        fresh = self._folder.with_name(BEST_FOLDER + ".tmp")
+        shutil.rmtree(fresh, ignore_errors=True)
+        rest["model"].save_pretrained(fresh)
+        write_json(fresh / "best.json", self.best)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        fresh.rename(self._folder)
+
+
+class MetricsFile(transformers.TrainerCallback):
+    """Appends every log entry to `OUT/metrics.jsonl` and hands it to a listener."""
+
+    def __init__(self, path: Path, listen: Callable[[dict[str, Any]], None] | None) -> None:
+        """Keep the file and the listener."""
+        self._path = path
+        self._listen = listen
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, *, logs: Mapping[str, Any], **_: Any
+    ) -> None:
+        """Write one line."""
+        if not state.is_world_process_zero:
+            return
+        entry = {"step": state.global_step, **logs}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+        if self._listen is not None:
+            self._listen(entry)
+
+
+def build_trainer(
+    model: Any,
+    config: TrainConfig,
+    *,
+    train: TokenRows,
+    validation: TokenRows,
+    pad_id: int,
+) -> GuardTrainer:
+    """Put the training loop together.
+
+    Args:
+        model: A two-class classifier.
+        config: The settings.
+        train: Rows to learn from.
+        validation: Rows to choose the best model by.
+        pad_id: The token that fills short rows.
+    """
+    rows = TrainRows(train, config)
+    evaluation = EvalRows(validation, config.eval_form)
+    group = config.batch_size * config.gradient_accumulation
+    trainer = GuardTrainer(
+        model=model,
+        args=training_arguments(config, n_rows=len(rows)),
+        train_dataset=rows,
+        eval_dataset=evaluation,
+        data_collator=Collate(pad_id, token_types=_takes_types(model)),
+        compute_metrics=row_metrics(evaluation),
+        loss=GuardLoss(config.label_smoothing, config.distill_alpha, config.focal_gamma),
+        sampler=LengthSampler(
+            rows, batch_size=group, seed=config.seed, group=config.group_by_length
+        ),
+        callbacks=[EpochKeeper(rows)],
+    )
+    for callback in (transformers.PrinterCallback, transformers.trainer_callback.ProgressCallback):
+        trainer.remove_callback(callback)
+    return trainer
+
+
+def _takes_types(model: Any) -> bool:
+    return getattr(model.config, "type_vocab_size", 0) > 1
+
+
+def training_arguments(config: TrainConfig, *, n_rows: int) -> Any:
+    """Translate the settings into `transformers.TrainingArguments`."""
+    world = max(1, int(os.environ.get("WORLD_SIZE", "1")))
+    per_step = config.batch_size * config.gradient_accumulation * world
+    total = config.max_steps or math.ceil(n_rows / per_step) * config.epochs
+    settings: dict[str, Any] = {
+        "output_dir": config.out,
+        "num_train_epochs": config.epochs,
+        "max_steps": config.max_steps or -1,
+        "per_device_train_batch_size": config.batch_size,
+        "per_device_eval_batch_size": config.eval_batch_size,
+        "gradient_accumulation_steps": config.gradient_accumulation,
+        "learning_rate": config.learning_rate,
+        "weight_decay": config.weight_decay,
+        "warmup_steps": int(total * config.warmup_ratio),
+        "lr_scheduler_type": config.schedule,
+        "max_grad_norm": config.max_grad_norm,
+        "optim": config.optimizer,
+        "bf16": precision(config) == "bf16",
+        "use_cpu": _device(config) == "cpu",
+        "gradient_checkpointing": config.gradient_checkpointing,
+        "seed": config.seed,
+        "eval_strategy": "steps",
+        "eval_steps": config.eval_steps,
+        "logging_steps": config.logging_steps,
+        "save_strategy": "steps",
+        "save_steps": config.save_steps,
+        "save_total_limit": config.save_total_limit,
+        "report_to": [] if config.report_to == "none" else [config.report_to],
+        "run_name": config.name or Path(config.out).name,
+        "remove_unused_columns": False,
+        "label_names": ["labels"],
+        "dataloader_num_workers": config.workers,
+        "dataloader_pin_memory": _device(config) == "cuda",
+        "disable_tqdm": True,
+        "ddp_find_unused_parameters": False,
+    }
+    return transformers.TrainingArguments(**{**settings, **config.trainer})
+
+
+def _device(config: TrainConfig) -> str:
+    if config.device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return config.device
+
+
+def precision(config: TrainConfig) -> str:
+    """Return "bf16" where asked for, or where the hardware multiplies it natively; else "fp32"."""
+    if config.precision != "auto":
+        return config.precision
+    if _device(config) == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    return "bf16" if cpu_has_bf16() else "fp32"
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU has bf16 matrix instructions (AMX or AVX-512 BF16), as Linux tells."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
+    except OSError:
+        return False
+    return "amx_bf16" in flags or "avx512_bf16" in flags
+
+
+def row_metrics(evaluation: EvalRows) -> Callable[[Any], dict[str, float]]:
+    """Return the function that turns window logits into figures per row."""
+    labels = evaluation.rows.split.labels
+
+    def compute(prediction: Any) -> dict[str, float]:
+        logits = np.asarray(prediction.predictions, dtype=np.float64)
+        p = 1.0 / (1.0 + np.exp(logits[:, 0] - logits[:, 1]))
+        scores = evaluation.row_scores(p)
+        figures = _figures(np.concatenate(list(scores.values())), np.tile(labels, len(scores)))
+        if len(scores) > 1:
+            for form, values in scores.items():
+                figures |= {f"{k}_{form}": v for k, v in _figures(values, labels).items()}
+        return figures
+
+    return compute
+
+
+def _figures(p: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    predicted = (p >= 0.5).astype(np.int64)
+    figures = {"accuracy": accuracy(predicted, labels), "f1": macro_f1(predicted, labels)}
+    both = len(set(labels.tolist())) == 2
+    figures["recall_at_1fpr"] = recall_at_fpr(p, labels, 0.01) if both else math.nan
+    return figures

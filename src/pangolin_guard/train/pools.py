@@ -1,0 +1,104 @@
+"""The raw material of augmentation, taken from one split of a dataset.
+
+Enters: the rows of a split. Leaves: `Pools`, from which the steps draw benign requests, carrier
+documents, attacks and harmful requests. A draw picks a source first (by the square root of its
+rows) and a row of it second, so that no large source fills everything.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pangolin_guard.errors import DatasetError
+from pangolin_guard.types import Checkpoint
+
+Row = dict[str, Any]
+DATA_CHECKPOINTS = (
+    Checkpoint.DOCUMENT,
+    Checkpoint.TOOL_OUTPUT,
+    Checkpoint.TOOL_DESCRIPTION,
+    Checkpoint.MEMORY,
+)
+_DISGUISED = frozenset({"obfuscated", "cipher", "encoded_or_prefix_attack", "gcg"})
+
+
+class Pool:
+    """Rows of one use, drawn evenly over their sources."""
+
+    def __init__(self, name: str, rows: Iterable[Row]) -> None:
+        """Sort the rows by source."""
+        by_source: dict[str, list[Row]] = defaultdict(list)
+        for row in rows:
+            by_source[row["source"]].append(row)
+        self.name = name
+        self._sources = [by_source[key] for key in sorted(by_source)]
+        self._weights = [len(rows) ** 0.5 for rows in self._sources]
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return sum(len(rows) for rows in self._sources)
+
+    def draw(self, rng: random.Random) -> Row:
+        """Return one row.
+
+        Raises:
+            DatasetError: If the pool is empty.
+        """
+        if not self._sources:
+            raise DatasetError(
+                f"the data set has no rows to serve as {self.name}; switch the step off by "
+                "setting its count to 0"
+            )
+        return rng.choice(rng.choices(self._sources, self._weights)[0])
+
+
+@dataclass(frozen=True)
+class Pools:
+    """What the steps draw from: one pool per use."""
+
+    asks: Pool
+    carriers: Pool
+    tools: Pool
+    memories: Pool
+    plans: Pool
+    attacks: Pool
+    payloads: Pool
+    harms: Pool
+
+
+def _between(low: int, high: int) -> Callable[[Row], bool]:
+    return lambda row: low <= len(row["text"]) <= high
+
+
+def make_pools(rows: Sequence[Row], harmful: Sequence[Row]) -> Pools:
+    """Sort a split's rows by their use.
+
+    Args:
+        rows: Rows with the columns of a dataset folder.
+        harmful: Plain harmful requests without any attack technique.
+    """
+    safe = [row for row in rows if row["label"] == 0]
+    unsafe = [row for row in rows if row["label"] == 1]
+    short, carrier = _between(12, 320), _between(120, 10**7)
+
+    def at(checkpoint: Checkpoint, want: Callable[[Row], bool]) -> list[Row]:
+        return [row for row in safe if row["checkpoint"] == checkpoint and want(row)]
+
+    from_user = (None, Checkpoint.USER_INPUT)
+    plain = [row for row in unsafe if row["kind"] not in _DISGUISED and short(row)]
+    return Pools(
+        asks=Pool("requests", [r for r in safe if r["checkpoint"] in from_user and short(r)]),
+        carriers=Pool(
+            "carriers", at(Checkpoint.DOCUMENT, carrier) + at(Checkpoint.TOOL_OUTPUT, carrier)
+        ),
+        tools=Pool("tool descriptions", at(Checkpoint.TOOL_DESCRIPTION, _between(20, 10**7))),
+        memories=Pool("memories", at(Checkpoint.MEMORY, _between(20, 10**7))),
+        plans=Pool("plans", at(Checkpoint.PLAN, _between(20, 10**7))),
+        attacks=Pool("attacks", [r for r in plain if r["checkpoint"] in from_user]),
+        payloads=Pool("payloads", [r for r in unsafe if r["payload"]]),
+        harms=Pool("harmful requests", [r for r in harmful if short(r)]),
+    )

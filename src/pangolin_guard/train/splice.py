@@ -1,0 +1,68 @@
+"""Cuts carriers out of documents and puts a text inside one.
+
+Enters: a document, a payload, a source of chance. Leaves: a carrier, or a carrier with the
+payload at a random depth. Knows nothing of labels.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import random
+import re
+
+_BREAK = re.compile(r"\n+|(?<=[.!?;])\s+|(?<=\|)\n")
+_HIDDEN = (
+    "<!-- {p} -->",
+    '<span style="display:none">{p}</span>',
+    '<p style="color:#ffffff;font-size:1px">{p}</p>',
+    '<img src="a.png" alt="{p}">',
+    "[//]: # ({p})",
+    '<meta name="description" content="{p}">',
+    "/* {p} */",
+    "# {p}",
+    "// {p}",
+)
+
+
+def crop(document: str, length: int, rng: random.Random) -> str:
+    """Return about `length` characters of a document, cut where lines or sentences break."""
+    if len(document) <= length:
+        return document
+    start = rng.randrange(len(document) - length)
+    if rng.random() < 0.4:
+        start = 0
+    cuts = [0, *(m.end() for m in _BREAK.finditer(document)), len(document)]
+    first = min(cuts, key=lambda cut: abs(cut - start))
+    last = min((cut for cut in cuts if cut > first), key=lambda cut: abs(cut - first - length))
+    piece = document[first:last].strip()
+    return piece if 0 < len(piece) <= 2 * length else document[start : start + length].strip()
+
+
+def insert(carrier: str, payload: str, rng: random.Random) -> str:
+    """Put a payload between two lines or sentences of a carrier, or at one of its ends."""
+    cuts = [0, *(m.end() for m in _BREAK.finditer(carrier)), len(carrier)]
+    where = rng.random()
+    cut = 0 if where < 0.15 else len(carrier) if where < 0.4 else rng.choice(cuts)
+    glue = rng.choice(("\n", "\n\n", " ", "\n"))
+    parts = (carrier[:cut].rstrip(), payload, carrier[cut:].lstrip())
+    return glue.join(part for part in parts if part)
+
+
+def hide(payload: str, rng: random.Random) -> str:
+    """Wrap a text the way pages and files keep text out of sight."""
+    return rng.choice(_HIDDEN).replace("{p}", payload.replace("\n", " "))
+
+
+def as_record(carrier: str, payload: str | None, rng: random.Random) -> str:
+    """Return a tool's output: a JSON object or a small page with the texts in its fields."""
+    if rng.random() < 0.3:
+        body = html.escape(carrier) + (f"\n<p>{html.escape(payload)}</p>" if payload else "")
+        return f"<html><body><article>{body}</article></body></html>"
+    key = rng.choice(("comment", "notes", "description", "message", "title", "footer"))
+    record: dict[str, object] = {"id": rng.randrange(10**6), "content": carrier}
+    if payload is not None:
+        record[key] = payload
+    if rng.random() < 0.5:
+        record = dict(reversed(record.items()))
+    return json.dumps(record, ensure_ascii=rng.random() < 0.3, indent=rng.choice((None, 2)))
