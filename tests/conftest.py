@@ -13,17 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from tiny import TINY, FakeSession, make_tiny_config, write_tiny_bundle
-
 from pangolin_guard import Guard
 from pangolin_guard.runtime.engine import Engine
 from pangolin_guard.runtime.session import Session
 from pangolin_guard.runtime.tokenize import TextTokenizer
+from tiny import TINY, FakeSession, make_tiny_config, write_tiny_bundle
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 
 _LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when huggingface_hub is imported
 
 collect_ignore = [] if find_spec("torch") and find_spec("transformers") else ["train"]
 

@@ -45,7 +45,7 @@ class FirstVerdict:
 
 
 def first_verdicts(
-    text: str, *, model: str | None, mode: Mode, processes: int = FIRST_VERDICTS
+    text: str, *, model: str | None, mode: Mode, processes: int | None = None
 ) -> FirstVerdict:
     """Time import plus first verdict in fresh processes, one after another.
 
@@ -53,6 +53,7 @@ def first_verdicts(
         PangolinGuardError: If a process fails; the message is its last line.
     """
     inside, whole = [], []
+    processes = processes or FIRST_VERDICTS
     for _ in range(processes):
         start = time.perf_counter()
         done = subprocess.run(

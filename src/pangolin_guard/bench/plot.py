@@ -32,6 +32,11 @@ def require_matplotlib() -> None:
     require("bench", "matplotlib")
 
 
+def has_points(result: BenchmarkResult) -> bool:
+    """Whether there is anything to draw."""
+    return bool(_panels(result))
+
+
 def write_plot(result: BenchmarkResult, path: Path) -> None:
     """Draw a result as a PNG, SVG or PDF file, by the ending of `path`.
 
@@ -39,20 +44,30 @@ def write_plot(result: BenchmarkResult, path: Path) -> None:
         InputError: If the result has no figure to draw.
         MissingExtraError: If matplotlib is not installed.
     """
-    panels = [(title, _points(result, key)) for key, title in PANELS]
-    panels = [(title, points) for title, points in panels if points]
+    panels = _panels(result)
     if not panels:
         raise InputError("there is nothing to plot: it takes the 144 rows or the PIGuard protocol")
     require_matplotlib()
     figure_class = require("bench", "matplotlib.figure").Figure
     tallest = max(len(points) for _, points in panels)
-    figure = figure_class(figsize=(4.2 * len(panels), 1.2 + 0.42 * tallest), layout="constrained")
+    figure = figure_class(
+        figsize=(3.2 * len(panels) + 2.0, 1.3 + 0.36 * tallest), layout="constrained"
+    )
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    previous: list[str] = []
     for axis, (title, points) in zip(axes, panels, strict=True):
+        names = [point[0] for point in points]
         _draw(axis, title, points)
+        axis.set_yticks(range(len(names)), [""] * len(names) if names == previous else names)
+        previous = names
     figure.suptitle(f"{result.model.name}, mode {result.mode}: accuracy in %, 95 % intervals")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
+
+
+def _panels(result: BenchmarkResult) -> list[tuple[str, list[Point]]]:
+    panels = [(title, _points(result, key)) for key, title in PANELS]
+    return [(title, points) for title, points in panels if points]
 
 
 def _points(result: BenchmarkResult, key: str) -> list[Point]:
@@ -85,8 +100,7 @@ def _draw(axis: Any, title: str, points: Sequence[Point]) -> None:  # noqa: ANN4
     for row, (_, value, low, high, color) in enumerate(points):
         reach = [[100 * max(0.0, value - low)], [100 * max(0.0, high - value)]]
         axis.errorbar(100 * value, row, xerr=reach, fmt="o", color=color, capsize=3)
-    axis.set_yticks(range(len(points)), [point[0] for point in points])
     axis.set_ylim(len(points) - 0.5, -0.5)
-    axis.set_xlim(0, 100)
+    axis.set_xlim(-3, 103)
     axis.grid(axis="x", alpha=0.3)
     axis.set_title(title)

@@ -20,8 +20,9 @@ from pangolin_guard.bench.suites import missing_message
 from pangolin_guard.bench.tables import Grid, grids_of, heading
 
 REPORT_FORMAT = 1
-MIN_WIDTH = 120
+MIN_WIDTH = 160
 DIGITS = 6
+FIRST_COLUMN = 28
 
 
 def result_to_dict(result: BenchmarkResult) -> dict[str, Any]:
@@ -124,7 +125,13 @@ def _relative(plot: Path, folder: Path) -> str:
 def _rich_table(grid: Grid) -> Table:
     table = Table(title=Text(grid.title), title_justify="left", header_style="bold")
     for index, name in enumerate(grid.header):
-        table.add_column(Text(name), justify="left" if index == 0 else "right", overflow="fold")
+        widest = max((len(row[index]) for row in grid.rows), default=0)
+        table.add_column(
+            Text(name),
+            justify="left" if index == 0 else "right",
+            overflow="fold",
+            min_width=min(widest, FIRST_COLUMN) if index == 0 else None,
+        )
     for row in grid.rows:
         table.add_row(*(Text(cell) for cell in row))
     return table

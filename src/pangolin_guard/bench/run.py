@@ -7,7 +7,7 @@ from. Prints nothing; knows nothing of terminals, files to write, or how a guard
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from pangolin_guard.bench.compare import (
@@ -90,7 +90,7 @@ def run_suites(
         scored = score_suites(
             other, folder.suites, at_checkpoint=options.at_checkpoint, on_rows=options.on_rows
         )
-        second = _model_run(other.model_name, scored)
+        second = _model_run(_other_name(judge, other), scored)
         comparisons += compare_runs(model.figures, second.figures, second.name)
     return BenchmarkResult(
         options.mode, model, second, tuple(comparisons), folder.suites, folder.missing
@@ -102,11 +102,18 @@ def run_split(
 ) -> BenchmarkResult:
     """Run a guard over a dataset split, and a second one if given."""
     model = _split_run(judge, split, options)
-    second = None if other is None else _split_run(other, split, options)
+    second: ModelRun | None = None
     comparisons: tuple[Comparison, ...] = ()
-    if second is not None:
+    if other is not None:
+        second = replace(_split_run(other, split, options), name=_other_name(judge, other))
         comparisons = compare_runs(model.figures, second.figures, second.name)
     return BenchmarkResult(options.mode, model, second, comparisons, split=split)
+
+
+def _other_name(judge: Judge, other: Judge) -> str:
+    """Two models of one name must not look like one."""
+    same = other.model_name == judge.model_name
+    return f"{other.model_name} (second)" if same else other.model_name
 
 
 def _model_run(name: str, scored: Sequence[ScoredSuite]) -> ModelRun:

@@ -31,7 +31,7 @@ from pangolin_guard.errors import DatasetError
 from pangolin_guard.extras import require
 from pangolin_guard.types import Checkpoint
 
-SPLITS = ("holdout", "validation", "calibration", "train")
+SPLITS = ("validation", "holdout", "calibration", "train")
 COLUMNS = ("text", "label", "checkpoint", "source")
 UNKNOWN = "origin_unknown"
 

@@ -80,10 +80,11 @@ def said(comparison: Comparison) -> str:
 
 
 def is_headline(comparison: Comparison) -> bool:
-    """Whether a comparison is of a whole suite and not of one source of the 144 rows."""
-    return not comparison.figure.startswith("pangolin144.") or comparison.figure.startswith(
-        "pangolin144.accuracy"
-    )
+    """Whether a comparison is of a whole suite, and not in the table of the protocol already."""
+    suite, _, figure = comparison.figure.partition(".")
+    if suite == "pangolin144":
+        return figure.startswith("accuracy")
+    return suite != "protocol" or comparison.difference is not None
 
 
 def _thresholds(run: ModelRun) -> str:
@@ -105,7 +106,7 @@ def _pangolin144(result: BenchmarkResult) -> Grid:
     for figure in result.model.figures:
         if not figure.key.startswith("pangolin144.") or figure.at_checkpoint:
             continue
-        cells = [figure.title, str(figure.n), with_interval(figure)]
+        cells = [figure.title.replace("_", " "), str(figure.n), with_interval(figure)]
         cells.append(with_interval(ours.get(figure.key + AT)))
         if result.other is not None:
             cells.append(with_interval(others.get(figure.key)))
@@ -200,15 +201,14 @@ def _comparisons(result: BenchmarkResult) -> Grid:
         if is_headline(c)
     )
     sources = dict.fromkeys(c.source for c in result.comparisons if c.source.startswith("github"))
-    remarks = dict.fromkeys(
-        f"{c.other}, {titles[c.figure]}: {c.note}."
-        for c in result.comparisons
-        if c.note and not c.figure.startswith("protocol")
-    )
+    remarks: dict[tuple[str, str], list[str]] = {}
+    for c in result.comparisons:
+        if c.note and is_headline(c):
+            remarks.setdefault((titles[c.figure], c.note), []).append(c.other)
     notes = (
         '"beats" and "falls behind" are said only where the paired bootstrap of the rows excludes '
         "0, or where the other's answers are unpublished and the intervals are disjoint.",
-        *remarks,
+        *(f"{title} ({', '.join(names)}): {note}." for (title, note), names in remarks.items()),
         *((f"Published figures: {'; '.join(sources)}.",) if sources else ()),
     )
     header = ("figure", "other guard", "theirs", "ours", "said", "how")

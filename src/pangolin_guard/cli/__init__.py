@@ -6,11 +6,17 @@ Arguments enter, an exit code leaves: 0 everything safe, 1 something unsafe, 2 w
 
 from __future__ import annotations
 
+import io
+import sys
+
 from pangolin_guard.cli.group import cli
 
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without "≥" is no reason to fail
     cli.main(prog_name="pangolin")
 
 

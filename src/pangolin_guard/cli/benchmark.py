@@ -6,18 +6,37 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from rich.console import Console
+from rich.progress import Progress
 
+from pangolin_guard.bench.latency import (
+    LatencyOptions,
+    LatencyResult,
+    count_steps,
+    measure_latency,
+)
+from pangolin_guard.bench.plot import has_points, require_matplotlib, write_plot
+from pangolin_guard.bench.report import print_result, report_console, to_json, write_report
+from pangolin_guard.bench.run import (
+    BenchmarkResult,
+    ModelRun,
+    RunOptions,
+    run_split,
+    run_suites,
+)
+from pangolin_guard.bench.scoring import rows_to_score
+from pangolin_guard.bench.splits import SPLITS, load_split
+from pangolin_guard.bench.suites import SuiteFolder, find_folder, load_suites, missing_message
 from pangolin_guard.errors import InputError
+from pangolin_guard.gallery import load_gallery
+from pangolin_guard.guard import Guard
+from pangolin_guard.runtime.bundle import DEFAULT_MODEL, is_hub_id, requested_model
 from pangolin_guard.types import Mode
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
-SPLITS = ("validation", "holdout", "calibration", "train")
 
 
 @click.command()
@@ -37,7 +56,7 @@ SPLITS = ("validation", "holdout", "calibration", "train")
 )
 @click.option("--at-checkpoint", is_flag=True, help="Also judge every row at its own checkpoint.")
 @click.option("--data", metavar="DIR", help="Judge a split of a built dataset folder instead.")
-@click.option("--split", type=click.Choice(SPLITS), default=SPLITS[0], show_default=True)
+@click.option("--split", type=click.Choice(SPLITS), default="validation", show_default=True)
 @click.option("--latency", is_flag=True, help="Also measure speed and memory. Takes minutes.")
 @click.option("--latency-only", is_flag=True, help="Measure speed and memory, and nothing else.")
 @click.option(
@@ -58,16 +77,14 @@ def benchmark(**given: Any) -> None:  # noqa: ANN401 - click's values
     unknown unless a figure says otherwise. The suites are not part of this package; where one is
     missing, the command says where it comes from and goes on with the others.
     """
-    from pangolin_guard.bench.report import print_result, report_console, to_json
-
     call = BenchmarkCall(**given)
     _check(call)
     result = _measure(call)
-    _write(result, call)
     if call.as_json:
         click.echo(to_json(result))
     else:
         print_result(result, report_console())
+    _write(result, call)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +114,6 @@ class BenchmarkCall:
 
 def _check(call: BenchmarkCall) -> None:
     """Refuse what cannot work before anything takes time."""
-    from pangolin_guard.bench.plot import require_matplotlib
-
     if call.data is not None and call.timed:
         raise click.UsageError("--data judges a dataset; --latency measures on the suites' rows.")
     if call.plot is not None:
@@ -107,10 +122,7 @@ def _check(call: BenchmarkCall) -> None:
         require_matplotlib()
 
 
-def _measure(call: BenchmarkCall) -> Any:  # noqa: ANN401 - a BenchmarkResult; rooms load late
-    from pangolin_guard.bench.run import BenchmarkResult, ModelRun
-    from pangolin_guard.guard import Guard
-
+def _measure(call: BenchmarkCall) -> BenchmarkResult:
     guard = Guard(call.model, mode=call.mode)
     if call.data is not None:
         return _measure_split(guard, call)
@@ -125,9 +137,7 @@ def _measure(call: BenchmarkCall) -> Any:  # noqa: ANN401 - a BenchmarkResult; r
     return result
 
 
-def _folder(call: BenchmarkCall) -> Any:  # noqa: ANN401 - a SuiteFolder
-    from pangolin_guard.bench.suites import find_folder, load_suites, missing_message
-
+def _folder(call: BenchmarkCall) -> SuiteFolder:
     folder = load_suites(find_folder(call.suites))
     for spec in folder.missing:
         click.echo(f"pangolin: missing. {missing_message(spec)}", err=True)
@@ -137,10 +147,7 @@ def _folder(call: BenchmarkCall) -> Any:  # noqa: ANN401 - a SuiteFolder
     return folder
 
 
-def _measure_suites(guard: Any, folder: Any, call: BenchmarkCall) -> Any:  # noqa: ANN401
-    from pangolin_guard.bench.run import RunOptions, run_suites
-    from pangolin_guard.bench.scoring import rows_to_score
-
+def _measure_suites(guard: Guard, folder: SuiteFolder, call: BenchmarkCall) -> BenchmarkResult:
     other = _other(call)
     total = rows_to_score(folder.suites, call.at_checkpoint) * (1 if other is None else 2)
     with _progress("rows judged", total) as advance:
@@ -148,10 +155,7 @@ def _measure_suites(guard: Any, folder: Any, call: BenchmarkCall) -> Any:  # noq
         return run_suites(guard, folder, options=options, other=other)
 
 
-def _measure_split(guard: Any, call: BenchmarkCall) -> Any:  # noqa: ANN401
-    from pangolin_guard.bench.run import RunOptions, run_split
-    from pangolin_guard.bench.splits import load_split
-
+def _measure_split(guard: Guard, call: BenchmarkCall) -> BenchmarkResult:
     split, other = load_split(str(call.data), call.split), _other(call)
     total = len(split.texts) * (2 if call.at_checkpoint else 1) * (1 if other is None else 2)
     with _progress("rows judged", total) as advance:
@@ -159,10 +163,7 @@ def _measure_split(guard: Any, call: BenchmarkCall) -> Any:  # noqa: ANN401
         return run_split(guard, split, options=options, other=other)
 
 
-def _measure_latency(folder: Any, call: BenchmarkCall) -> Any:  # noqa: ANN401
-    from pangolin_guard.bench.latency import LatencyOptions, count_steps, measure_latency
-    from pangolin_guard.gallery import load_gallery
-
+def _measure_latency(folder: SuiteFolder, call: BenchmarkCall) -> LatencyResult:
     rows = next((s.rows for s in folder.suites if s.spec.name == "pangolin144"), None)
     texts_from = "the 144 rows" if rows else "the packaged gallery: the 144 rows are not here"
     texts = [row.text for row in rows or load_gallery()]
@@ -179,29 +180,19 @@ def _measure_latency(folder: Any, call: BenchmarkCall) -> Any:  # noqa: ANN401
 
 
 def _tokenizer_file(model: str | None) -> Path | None:
-    from pangolin_guard.runtime.bundle import DEFAULT_MODEL, is_hub_id, requested_model
-
     requested = requested_model(model)
     folders = [DEFAULT_MODEL] if is_hub_id(requested) else [Path(requested), DEFAULT_MODEL]
     paths = (folder.expanduser() / "tokenizer.json" for folder in folders)
     return next((path for path in paths if path.is_file()), None)
 
 
-def _other(call: BenchmarkCall) -> Any:  # noqa: ANN401 - a Guard or None
-    from pangolin_guard.guard import Guard
-
+def _other(call: BenchmarkCall) -> Guard | None:
     return None if call.compare is None else Guard(call.compare, mode=call.mode)
 
 
-def _write(result: Any, call: BenchmarkCall) -> None:  # noqa: ANN401
-    from importlib.util import find_spec
-
-    from pangolin_guard.bench.plot import write_plot
-    from pangolin_guard.bench.report import write_report
-
+def _write(result: BenchmarkResult, call: BenchmarkCall) -> None:
     plot = call.plot
-    drawable = call.data is None and not call.latency_only
-    if plot is None and call.report is not None and drawable:
+    if plot is None and call.report is not None and has_points(result):
         if find_spec("matplotlib") is not None:
             plot = call.report.with_suffix(".png")
         else:
@@ -222,10 +213,6 @@ def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     if not sys.stderr.isatty():
         yield lambda rows: None
         return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    bar: Progress
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda rows: bar.advance(task, rows)

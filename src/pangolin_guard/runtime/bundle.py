@@ -98,12 +98,12 @@ def find_model(model: str | Path | None = None) -> Path:
     requested = requested_model(model)
     path = Path(requested).expanduser()
     if not path.is_dir():
-        if requested is DEFAULT_MODEL:
-            hint = "Install pangolin-guard again from its wheel, which carries the model."
-        elif model is None:
-            hint = f"It comes from {ENV_MODEL}; unset it for the packaged model, or correct it."
-        else:
+        if model is not None:
             hint = "Give a folder made by `pangolin export` or `pangolin train`, or a Hub id."
+        elif requested is DEFAULT_MODEL:
+            hint = "Install pangolin-guard again from its wheel, which carries the model."
+        else:
+            hint = f"It comes from {ENV_MODEL}; unset it for the packaged model, or correct it."
         raise ModelFilesError(f"no model folder at {path}. {hint}", path)
     return path
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pangolin_guard.errors import InputError, ModelFilesError
+from pangolin_guard.errors import InputError, ModelFilesError, ModelFormatError
 from pangolin_guard.runtime.bundle import (
     file_sha256,
     find_model,
@@ -139,9 +139,13 @@ def _open_checkpoint(source: Path | str, settings: TorchSettings | None) -> Engi
     if config is None:
         config = _plain_config(source, tokenizer_path)
     tokenizer = _tokenizer(tokenizer_path, config)
-    return Engine(
-        config, tokenizer, TorchSession(source, pad_id=tokenizer.pad_id, settings=settings)
-    )
+    session = TorchSession(source, pad_id=tokenizer.pad_id, settings=settings)
+    if tokenizer.vocab_size > session.vocab_size:
+        raise ModelFormatError(
+            f"the tokenizer of {source} has {tokenizer.vocab_size} tokens, the model only "
+            f"{session.vocab_size}; they do not belong together. Copy the whole folder again."
+        )
+    return Engine(config, tokenizer, session)
 
 
 def _tokenizer(path: Path, config: BundleConfig) -> TextTokenizer:

@@ -10,7 +10,7 @@ weights or thresholds.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,11 +115,21 @@ class TextTokenizer:
         Returns:
             Windows in order of the text; none for a text without tokens. Nothing is truncated.
         """
+        return self.windows_at(text, (checkpoint,))[0]
+
+    def windows_at(
+        self, text: str, checkpoints: Sequence[Checkpoint | None]
+    ) -> list[list[TokenWindow]]:
+        """Cut a text as `windows` does for each of several checkpoints, reading it once."""
         encoded = self._encode(text)
-        capacity = self.capacity(checkpoint)
         return [
-            self._assemble(encoded, first, last, checkpoint)
-            for first, last in plan_windows(len(encoded.ids), capacity, self.overlap)
+            [
+                self._assemble(encoded, first, last, point)
+                for first, last in plan_windows(
+                    len(encoded.ids), self.capacity(point), self.overlap
+                )
+            ]
+            for point in checkpoints
         ]
 
     def n_tokens(self, text: str) -> int:

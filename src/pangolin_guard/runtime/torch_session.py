@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -87,6 +88,7 @@ class TorchSession:
         self._model = model.to(self.device, getattr(self._torch, self.dtype)).eval()
         self.unsafe_labels = unsafe_labels(model.config.id2label)
         self._takes_types = _takes_types(model)
+        self.vocab_size = int(model.config.vocab_size)
 
     @property
     def batch_tokens(self) -> int:
@@ -162,6 +164,10 @@ def _pick_attention(attention: str, device: str, dtype: str) -> str:
 
 
 def _load_model(transformers: Any, source: Path | str, attention: str) -> Any:  # noqa: ANN401
+    bars = transformers.utils.logging
+    had_bars = bars.is_progress_bar_enabled()
+    if not sys.stderr.isatty():
+        bars.disable_progress_bar()
     try:
         return transformers.AutoModelForSequenceClassification.from_pretrained(
             str(source),
@@ -175,6 +181,9 @@ def _load_model(transformers: Any, source: Path | str, attention: str) -> Any:  
         raise ModelFormatError(
             f"transformers {transformers.__version__} cannot read {source}: {exc}"
         ) from exc
+    finally:
+        if had_bars:
+            bars.enable_progress_bar()
 
 
 def hub_file(source: Path | str, name: str) -> Path:

@@ -23,7 +23,7 @@ from pangolin_guard.scan.state import Counts, ScanState, describe_job, load_stat
 from pangolin_guard.scan.tables import read_header
 from pangolin_guard.types import Checkpoint, Reason, Verdict
 
-_BATCH_CHARACTERS = 4_000_000
+_BATCH_BYTES = 4_000_000
 
 
 class Judge(Protocol):
@@ -265,8 +265,8 @@ class _Run:
         size = 0
         for record in self._records(start):
             batch.append(record)
-            size += _weight(record, self._options.read.text_column)
-            if len(batch) >= self._options.batch_rows or size >= _BATCH_CHARACTERS:
+            size += record.size
+            if len(batch) >= self._options.batch_rows or size >= _BATCH_BYTES:
                 yield batch
                 batch, size = [], 0
         if batch:
@@ -318,11 +318,6 @@ class _Run:
         file = self._inputs[record.after.file].name
         sink.write(encode(bad_row(record, file, problem)))
         self._watcher.bad(file, record.row, problem)
-
-
-def _weight(record: Record, text_column: str) -> int:
-    text = (record.fields or {}).get(text_column)
-    return (len(text) if isinstance(text, str) else 0) + len(record.raw or b"")
 
 
 def _count(counts: Counts, verdict: Verdict) -> Counts:

@@ -72,4 +72,5 @@ def _record(batch: Any, index: int, after: Position) -> Record:  # noqa: ANN401
         fields = batch.slice(index, 1).to_pylist()[0]
     except UnicodeDecodeError:
         return Record(after, after.row, problem="a string in the row is not UTF-8")
-    return Record(after, after.row, fields)
+    size = sum(len(value) for value in fields.values() if isinstance(value, str | bytes))
+    return Record(after, after.row, fields, size=size)

@@ -86,9 +86,9 @@ def _lines(
             continue
         decoded = decode(line.data, settings)
         if isinstance(decoded, str):
-            yield Record(after, row, problem=decoded, raw=line.data)
+            yield Record(after, row, problem=decoded, raw=line.data, size=line.length)
         elif decoded is not None:
-            yield Record(after, row, decoded)
+            yield Record(after, row, decoded, size=line.length)
 
 
 def _too_long(line: Line, limit: int) -> str:
@@ -156,6 +156,6 @@ def _whole(
         return
     try:
         fields: dict[str, object] = {"file": file.name, settings.text_column: data.decode("utf-8")}
-        yield Record(after, 1, fields)
+        yield Record(after, 1, fields, size=len(data))
     except UnicodeDecodeError as exc:
-        yield Record(after, 1, problem=_not_utf8(exc), raw=data)
+        yield Record(after, 1, problem=_not_utf8(exc), raw=data, size=len(data))

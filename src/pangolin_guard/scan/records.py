@@ -63,7 +63,8 @@ class Record:
     """One input row: its fields, or the problem that keeps it from being read.
 
     `row` is 1-based: the line in JSONL and text, the data row in CSV and Parquet, 1 for a whole
-    file. `raw` keeps the bytes of a row that could not be read, None where they were too many.
+    file. `size` is what it takes in memory, in bytes, roughly. `raw` keeps the bytes of a row that
+    could not be read, None where they were too many.
     """
 
     after: Position
@@ -71,6 +72,7 @@ class Record:
     fields: dict[str, object] | None = None
     problem: str | None = None
     raw: bytes | None = None
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,9 +113,9 @@ def _rows(
         problem = problem or _problem(cells, header)
         after = Position(start.file, lines.offset, row)
         if problem is None:
-            yield Record(after, row, dict(zip(header, cells, strict=True)))
+            yield Record(after, row, dict(zip(header, cells, strict=True)), size=size)
         else:
-            yield Record(after, row, problem=problem, raw=raw)
+            yield Record(after, row, problem=problem, raw=raw, size=len(raw or b""))
 
 
 def _problem(cells: list[str], header: list[str]) -> str | None:

@@ -159,16 +159,14 @@ def _compose(text: str) -> tuple[str, NDArray[np.int64] | None]:
     if unicodedata.is_normalized("NFKC", text):
         return text, None
     points = _code_points(text)
-    present = np.zeros(_N_CODE_POINTS, dtype=np.bool_)
-    present[points] = True
-    trails, changes = present.copy(), present
-    for point in np.flatnonzero(present):
-        trails[point], changes[point] = _attaches(chr(point)), _changes(chr(point))
-    is_start = ~trails[points]
+    present = np.unique(points)
+    which = np.searchsorted(present, points)
+    is_start = ~np.array([_attaches(chr(point)) for point in present])[which]
+    changes = np.array([_changes(chr(point)) for point in present])[which]
     is_start[0] = True
     starts = np.flatnonzero(is_start)
     ends = np.append(starts[1:], len(text))
-    touched = np.flatnonzero((ends - starts > 1) | changes[points[starts]])
+    touched = np.flatnonzero((ends - starts > 1) | changes[starts])
     pieces: list[str] = []
     lengths = np.ones(len(starts), dtype=np.int64)
     done = 0
@@ -181,10 +179,12 @@ def _compose(text: str) -> tuple[str, NDArray[np.int64] | None]:
     return "".join(pieces), np.append(np.repeat(starts, lengths), len(text))
 
 
+@lru_cache(maxsize=8192)
 def _changes(char: str) -> bool:
     return not unicodedata.is_normalized("NFKC", char)
 
 
+@lru_cache(maxsize=8192)
 def _attaches(char: str) -> bool:
     """Whether NFKC may join this character to the one before it."""
     first = unicodedata.normalize("NFKD", char)[0]

@@ -30,9 +30,9 @@ from pangolin_guard.train.decontaminate import (
     merge,
 )
 from pangolin_guard.train.phrases import load_phrases
-from pangolin_guard.train.pools import Row, make_pools
+from pangolin_guard.train.pools import Pools, Row, make_pools
 from pangolin_guard.train.shingles import sketch
-from pangolin_guard.train.steps import STEPS, Kit
+from pangolin_guard.train.steps import NEEDS, STEPS, Kit
 
 SPLITS = ("train", "validation", "calibration", "holdout")
 COUNTS: Mapping[str, int] = {
@@ -107,8 +107,8 @@ def augment_dataset(
     out.mkdir(parents=True, exist_ok=True)
     avoid = _references(options)
     base = {name: _read(source, name) for name in SPLITS if (source / f"{name}.parquet").exists()}
-    if "train" not in base:
-        raise DatasetError(f"{source} has no train.parquet; build it with: pangolin data build")
+    if not base.get("train"):
+        raise DatasetError(f"{source} has no training rows; build it with: pangolin data build")
     report: dict[str, Any] = {"rows": {}, "made": {}, "dropped": {}}
     for name, rows in base.items():
         share = len(rows) / len(base["train"])
@@ -158,12 +158,19 @@ def _make(
     phrases = load_phrases(evaluation=split != "train")
     for name, count in options.resolved.items():
         calls = round(count * share)
+        if split != "train" and not _possible(name, pools):
+            continue
         for call in range(calls):
             if options.progress is not None and call % 500 == 0:
                 options.progress(f"{split}: {name}", call, calls)
             rng = random.Random(f"{options.seed}:{split}:{name}:{call}")
             for row in STEPS[name](Kit(pools, phrases, rng)):
                 yield _finished(row, name)
+
+
+def _possible(step: str, pools: Pools) -> bool:
+    """Tell whether an evaluation split has all that a step draws from."""
+    return all(len(getattr(pools, name)) for name in NEEDS.get(step, ("asks", "attacks")))
 
 
 def _finished(row: Row, step: str) -> Row:

@@ -167,7 +167,9 @@ class LengthSampler(torch.utils.data.Sampler[int]):
         for start in range(0, len(order), pool):
             part = order[start : start + pool]
             part = part[np.argsort(-lengths[part], kind="stable")]
-            batches += [part[i : i + self._batch_size] for i in range(0, len(part), self._batch_size)]
+            batches += [
+                part[i : i + self._batch_size] for i in range(0, len(part), self._batch_size)
+            ]
         # The short batch must come last, or every later batch would mix lengths.
         tail = [batch for batch in batches if len(batch) < self._batch_size]
         full = [batch for batch in batches if len(batch) == self._batch_size]

@@ -6,7 +6,6 @@ several processes can share the work and the result does not depend on how many 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +14,18 @@ import numpy as np
 
 from pangolin_guard.errors import DatasetError
 from pangolin_guard.train.decontaminate import Signatures
-from pangolin_guard.train.readers import read_rows
+from pangolin_guard.train.hashing import file_sha256
+from pangolin_guard.train.readers import Row, read_rows
 from pangolin_guard.train.recipe import Source
-from pangolin_guard.train.rows import BAD_ROW, Dropped, Example, RowError, rank, to_example
+from pangolin_guard.train.rows import (
+    BAD_ROW,
+    Dropped,
+    Example,
+    RowError,
+    fields_of,
+    rank,
+    to_example,
+)
 from pangolin_guard.train.shingles import NUM_PERM, UInt16Array, UInt64Array, sketch
 
 CAP_HEADROOM = 3
@@ -97,6 +105,7 @@ def _drop(example: Example, reason: str) -> Dropped:
 
 def _read(task: Task, result: Collected) -> list[Example]:
     examples = []
+    seen: set[str] = set()
     start = 0
     for path in task.files:
         result.sha256[path.name] = file_sha256(path)
@@ -104,22 +113,37 @@ def _read(task: Task, result: Collected) -> list[Example]:
         for number, raw in read_rows(path, task.source.format):
             last = number
             result.rows_read += 1
-            row = start + number
-            try:
-                made = to_example(raw, row, task.source)
-            except RowError as exc:
-                made = _bad_row(exc, row, task)
+            made = _example(raw, start + number, task)
             if isinstance(made, Example):
                 examples.append(made)
             else:
                 result.dropped.append(made)
+            if isinstance(raw, dict):
+                seen.update(raw)
         start += last
+    _check_fields(task.source, seen)
     return examples
+
+
+def _example(raw: Row | str, row: int, task: Task) -> Example | Dropped:
+    try:
+        return to_example(raw, row, task.source)
+    except RowError as exc:
+        return _bad_row(exc, row, task)
+
+
+def _check_fields(source: Source, seen: set[str]) -> None:
+    """Refuse a recipe that speaks of a field that no row has: its rule would do nothing."""
+    for name in fields_of(source):
+        if name not in seen:
+            raise DatasetError(
+                "the recipe names it, but no row has it", source=source.name, field=name
+            )
 
 
 def _bad_row(exc: RowError, row: int, task: Task) -> Dropped:
     if task.skip_bad_rows:
-        return Dropped(task.source.name, row, exc.field, BAD_ROW)
+        return Dropped(task.source.name, row, exc.field, f"{BAD_ROW}:{exc}")
     raise DatasetError(
         f"{exc}. Correct it, or leave bad rows out with --on-bad-row skip",
         source=task.source.name,
@@ -148,9 +172,3 @@ def _sample(examples: list[Example], task: Task, result: Collected) -> list[Exam
     chosen = take(examples, cap * CAP_HEADROOM, task.seed)
     result.dropped += [_drop(one, "cap") for at, one in enumerate(examples) if at not in chosen]
     return [one for at, one in enumerate(examples) if at in chosen]
-
-
-def file_sha256(path: Path) -> str:
-    """Return a file's SHA-256 in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -36,6 +36,7 @@ _UNIT = (
     "label_smoothing",
     "distill_alpha",
     "dropout",
+    "attention_dropout",
 )
 _POSITIVE = (
     "max_tokens",
@@ -84,6 +85,7 @@ class TrainConfig:
     # model
     pooling: str = "cls"
     dropout: float | None = None
+    attention_dropout: float | None = None
     attn_implementation: str = "auto"
     gradient_checkpointing: bool = False
     # loss
@@ -152,11 +154,12 @@ class TrainConfig:
 
     def differences(self, saved: Mapping[str, Any]) -> list[str]:
         """Name the settings that would change the weights and are not as in `saved`."""
-        mine = self.as_dict()
+        default = TrainConfig(data="", out="").as_dict()  # for settings newer than the saved run
+        before = {**default, **saved}
         return [
-            f"{key}: {saved.get(key)!r} -> {value!r}"
-            for key, value in mine.items()
-            if key not in _FREE_TO_CHANGE and saved.get(key) != value
+            f"{key}: {before[key]!r} -> {value!r}"
+            for key, value in self.as_dict().items()
+            if key not in _FREE_TO_CHANGE and before[key] != value
         ]
 
 

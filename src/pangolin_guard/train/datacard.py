@@ -12,15 +12,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from pangolin_guard._version import __version__
 from pangolin_guard.extras import require
 from pangolin_guard.text.normalize import NORMALIZE_VERSION
-from pangolin_guard.train.collect import Collected, file_sha256
+from pangolin_guard.train.collect import Collected
 from pangolin_guard.train.decontaminate import Signatures
 from pangolin_guard.train.dedupe import Pool
+from pangolin_guard.train.hashing import file_sha256
 from pangolin_guard.train.neighbors import IntArray
 from pangolin_guard.train.plot import draw_histograms
 from pangolin_guard.train.recipe import Recipe
@@ -77,12 +79,18 @@ class Summary:
         place = {source.name: at for at, source in enumerate(self.recipe.sources)}
         return sorted(left, key=lambda one: (place[one.source], one.row))
 
-    def counts(self) -> dict[str, Counter[int]]:
-        """Return rows by split and label."""
-        result: dict[str, Counter[int]] = {}
-        for split, example, _ in self.rows:
-            result.setdefault(split, Counter())[example.label] += 1
-        return result
+    def split_counts(self) -> dict[str, dict[str, int]]:
+        """Return rows, safe and unsafe ones of each split."""
+        cells = Counter((split, example.label) for split, example, _ in self.rows)
+        return {
+            split: {
+                "rows": cells[split, 0] + cells[split, 1],
+                "safe": cells[split, 0],
+                "unsafe": cells[split, 1],
+            }
+            for split in SPLITS
+            if split != "holdout" or cells[split, 0] + cells[split, 1]
+        }
 
 
 def write_folder(summary: Summary, out: Path) -> None:
@@ -160,6 +168,7 @@ def _manifest(summary: Summary, written: Sequence[Path]) -> dict[str, Any]:
         "name": recipe.name,
         "description": recipe.description,
         "pangolin_guard": __version__,
+        "made_with": {name: version(name) for name in ("datasketch", "numpy", "pyarrow")},
         "normalize_version": NORMALIZE_VERSION,
         "seed": recipe.seed,
         "recipe_sha256": digest,
@@ -167,10 +176,7 @@ def _manifest(summary: Summary, written: Sequence[Path]) -> dict[str, Any]:
         "checked_against": list(summary.signatures.suites),
         "reference_texts": len(summary.signatures),
         "label_conflicts": summary.conflicts,
-        "splits": {
-            split: {"rows": sum(counts.values()), "safe": counts[0], "unsafe": counts[1]}
-            for split, counts in summary.counts().items()
-        },
+        "splits": summary.split_counts(),
         "files": {
             path.name: {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
             for path in written
@@ -220,7 +226,8 @@ def _table(summary: Summary) -> list[dict[str, Any]]:
     )
     names = ("split", "source", "label", "lang", "chars")
     return [
-        {**dict(zip(names, cell, strict=True)), "rows": rows} for cell, rows in sorted(cells.items())
+        {**dict(zip(names, cell, strict=True)), "rows": rows}
+        for cell, rows in sorted(cells.items())
     ]
 
 

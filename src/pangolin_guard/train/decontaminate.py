@@ -93,7 +93,9 @@ class Signatures:
 
 def make_signatures(suites: Mapping[str, Iterable[str]]) -> Signatures:
     """Return the signatures of named suites of texts; texts are normalized first."""
-    names, suite, made = [], [], []
+    names: list[str] = []
+    suite: list[int] = []
+    made: list[Sketch] = []
     for name, texts in suites.items():
         sketches = [sketch(normalize(text).text) for text in texts]
         suite += [len(names)] * len(sketches)
@@ -103,9 +105,7 @@ def make_signatures(suites: Mapping[str, Iterable[str]]) -> Signatures:
         suites=tuple(names),
         suite=np.array(suite, np.int64),
         keys=np.array([one.key for one in made], np.uint64),
-        minhashes=np.array([one.minhash for one in made], np.uint16).reshape(
-            -1, shingles.NUM_PERM
-        ),
+        minhashes=np.array([one.minhash for one in made], np.uint16).reshape(-1, shingles.NUM_PERM),
         lengths=np.array([len(one.words) for one in made], np.int64),
         anchors=np.array([_anchor(one) for one in made], np.uint64),
     )
@@ -118,7 +118,9 @@ def _anchor(one: Sketch) -> int:
 
 def merge(parts: Sequence[Signatures]) -> Signatures:
     """Return all references of several sets as one."""
-    shift, suites, suite = 0, [], []
+    shift = 0
+    suites: list[str] = []
+    suite: list[IntArray] = []
     for part in parts:
         suites += part.suites
         suite.append(part.suite + shift)
@@ -182,10 +184,10 @@ def load_signatures(path: Path = PACKAGED) -> Signatures:
             f"as rows of the benchmarks could slip in. Reinstall pangolin-guard, or {remedy}"
         )
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             header = json.loads(file["header"].tobytes())
             arrays = {name: file[name] for name in file.files if name != "header"}
-    except (OSError, ValueError, KeyError, BadZipFile) as exc:
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as exc:
         raise DatasetError(f"the benchmark signatures {path} are broken; {remedy}") from exc
     current = {"format": _FORMAT, **_versions()}
     if any(header.get(name) != value for name, value in current.items()) or not np.array_equal(

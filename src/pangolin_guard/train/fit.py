@@ -8,7 +8,6 @@ with `pangolin.json` (what serving needs), `recipe.yaml` (the resolved settings)
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 from dataclasses import dataclass
@@ -21,30 +20,22 @@ import numpy as np
 
 from pangolin_guard.errors import InputError
 from pangolin_guard.extras import require
-from pangolin_guard.runtime.tokenize import TOKENIZE_VERSION, TextTokenizer
-from pangolin_guard.text.normalize import NORMALIZE_VERSION
+from pangolin_guard.runtime.bundle import file_sha256, write_json
+from pangolin_guard.runtime.config import BundleConfig
+from pangolin_guard.runtime.tokenize import TextTokenizer
+from pangolin_guard.train.callbacks import BEST_FOLDER, BestKeeper, LogKeeper
 from pangolin_guard.train.config import TrainConfig, read_recipe, save_recipe
 from pangolin_guard.train.gate import torch, transformers
-from pangolin_guard.train.loop import (
-    BEST_FOLDER,
-    BestKeeper,
-    GuardTrainer,
-    MetricsFile,
-    build_trainer,
-    precision,
-)
-from pangolin_guard.train.run_progress import RunProgress
 from pangolin_guard.train.inputs import TokenRows, read_split, tokenize_split
+from pangolin_guard.train.loop import GuardTrainer, build_trainer, precision, takes_types
+from pangolin_guard.train.run_progress import RunProgress
 from pangolin_guard.train.weights import (
     attention,
     load_classifier,
     prepare_tokenizer,
     resolve_weights,
-    sha256_of,
-    write_json,
 )
 
-log = logging.getLogger(__name__)
 _RUN_FILE = "run.json"
 
 
@@ -88,7 +79,7 @@ def fit(config: TrainConfig, *, progress: RunProgress | None = None) -> FitResul
     if config.threads:
         torch.set_num_threads(config.threads)
     transformers.set_seed(config.seed)
-    transformers.utils.logging.set_verbosity_error()
+    _quiet_libraries()
     weights = resolve_weights(config.model)
     model = load_classifier(weights, config)
     tokenizer = _tokenizer(config, weights, out)
@@ -100,8 +91,7 @@ def fit(config: TrainConfig, *, progress: RunProgress | None = None) -> FitResul
     )
     best = BestKeeper(out, config.best_metric)
     trainer.add_callback(best)
-    trainer.add_callback(MetricsFile(out / "metrics.jsonl", progress.entry))
-    trainer.add_callback(_steps_callback(progress))
+    trainer.add_callback(LogKeeper(out / "metrics.jsonl", progress))
     if _first_process():
         save_recipe(config, out / "recipe.yaml", facts=_facts(config))
     resume = last_checkpoint(out) if config.resume else None
@@ -111,6 +101,12 @@ def fit(config: TrainConfig, *, progress: RunProgress | None = None) -> FitResul
     finally:
         progress.stop()
     return _finish(trainer, config, tokenizer, best)
+
+
+def _quiet_libraries() -> None:
+    settings: Any = transformers.utils.logging  # its functions carry no types
+    settings.set_verbosity_error()
+    settings.disable_progress_bar()
 
 
 def last_checkpoint(out: Path) -> Path | None:
@@ -134,7 +130,7 @@ def _first_process() -> bool:
 
 def _open_run(config: TrainConfig, out: Path) -> dict[str, Any]:
     """Check that the folder is new or holds this very run, and return what it knows."""
-    data_hash = sha256_of(Path(config.data) / "train.parquet") if _has_train(config) else ""
+    data_hash = file_sha256(Path(config.data) / "train.parquet") if _has_train(config) else ""
     run = out / _RUN_FILE
     state: dict[str, Any] = {"data_sha256": data_hash}
     if run.is_file() and config.resume:
@@ -180,26 +176,13 @@ def _rows(
         rng = np.random.default_rng(config.seed)
         split = split.take(np.sort(rng.choice(len(split), config.eval_rows, replace=False)))
     track = partial(progress.track, what=f"tokenize {name}", total=len(split))
-    rows = tokenize_split(
-        split, tokenizer, windows_per_row=config.windows_per_row, track=track
-    )
+    rows = tokenize_split(split, tokenizer, windows_per_row=config.windows_per_row, track=track)
     if rows.cut or rows.empty:
         progress.say(
             f"{name}: {rows.cut} rows have more than {config.windows_per_row} windows, of which "
             f"that many are used, evenly spread; {rows.empty} rows without a token are left out"
         )
     return rows
-
-
-def _steps_callback(progress: RunProgress) -> Any:  # noqa: ANN401 - transformers is untyped here
-    class Steps(transformers.TrainerCallback):
-        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            progress.start_steps(state.max_steps, state.global_step)
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            progress.step(state.global_step)
-
-    return Steps()
 
 
 def _facts(config: TrainConfig) -> dict[str, str]:
@@ -239,7 +222,8 @@ def _finish(
             shutil.copyfile(out / BEST_FOLDER / name, out / name)
     else:
         trainer.accelerator.unwrap_model(trainer.model).save_pretrained(out)
-    write_json(out / "pangolin.json", serving_config(config, tokenizer, trainer.model))
+    serving = serving_config(config, tokenizer, token_types=takes_types(trainer.model))
+    write_json(out / "pangolin.json", serving.to_dict())
     state = json.loads((out / _RUN_FILE).read_text(encoding="utf-8"))
     write_json(
         out / _RUN_FILE,
@@ -254,28 +238,17 @@ def _finish(
 
 
 def serving_config(
-    config: TrainConfig,
-    tokenizer: TextTokenizer,
-    model: Any,  # noqa: ANN401 - a torch module
-) -> dict[str, Any]:
+    config: TrainConfig, tokenizer: TextTokenizer, *, token_types: bool
+) -> BundleConfig:
     """Return what serving must know of a checkpoint, before calibration (no thresholds)."""
-    names = ["input_ids", "attention_mask"]
-    if getattr(model.config, "type_vocab_size", 0) > 1:
-        names.append("token_type_ids")
-    return {
-        "format": 1,
-        "name": config.name or Path(config.out).name,
-        "labels": ["safe", "unsafe"],
-        "max_tokens": config.max_tokens,
-        "overlap": config.overlap,
-        "temperature": 1.0,
-        "normalize_version": NORMALIZE_VERSION,
-        "tokenize_version": TOKENIZE_VERSION,
-        "tokenizer_sha256": tokenizer.sha256,
-        "input_names": names,
-        "checkpoints": True,
-        "thresholds": {},
-    }
+    names = ("input_ids", "attention_mask") + (("token_type_ids",) if token_types else ())
+    return BundleConfig(
+        name=config.name or Path(config.out).name,
+        tokenizer_sha256=tokenizer.sha256,
+        max_tokens=config.max_tokens,
+        overlap=config.overlap,
+        input_names=names,
+    )
 
 
 def _push(out: Path, repository: str) -> None:

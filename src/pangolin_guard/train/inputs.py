@@ -25,6 +25,7 @@ from pangolin_guard.types import Checkpoint
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
 _NEEDED = ("text", "label")
 
 
@@ -38,6 +39,7 @@ class Split:
     payloads: list[str | None]
     weights: FloatArray
     teacher_p: FloatArray
+    fixed: BoolArray
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -52,6 +54,7 @@ class Split:
             payloads=[self.payloads[i] for i in index],
             weights=self.weights[index],
             teacher_p=self.teacher_p[index],
+            fixed=self.fixed[index],
         )
 
 
@@ -59,7 +62,8 @@ def read_split(folder: Path, name: str) -> Split:
     """Read `NAME.parquet` of a dataset folder.
 
     Missing optional columns get their neutral value: no checkpoint, no payload, weight 1,
-    no teacher (NaN).
+    no teacher (NaN). `checkpoint_fixed` marks rows whose label holds only at their checkpoint;
+    it is never dropped from them.
 
     Raises:
         DatasetError: If the file is missing, empty, lacks a needed column, or holds labels other
@@ -90,6 +94,7 @@ def read_split(folder: Path, name: str) -> Split:
         payloads=[None if not text else str(text) for text in column("payload", None)],
         weights=weights,
         teacher_p=np.array(teacher, dtype=np.float32),
+        fixed=np.array(column("checkpoint_fixed", False), dtype=bool),
     )
 
 
@@ -228,11 +233,10 @@ def tokenize_split(
     cut = 0
     for row in track(range(len(split))):
         text, checkpoint = split.texts[row], split.checkpoints[row]
-        both = [tokenizer.windows(text, checkpoint)]
+        fixed = checkpoint is None or split.fixed[row]
+        both = tokenizer.windows_at(text, (checkpoint,) if fixed else (checkpoint, None))
         if not both[0]:
             continue
-        if checkpoint is not None:
-            both.append(tokenizer.windows(text, None))
         target = _payload_range(split, row)
         kept = [_kept(windows, target, windows_per_row) for windows in both]
         forms = [_stored(store, windows, k) for windows, k in zip(both, kept, strict=True)]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 SAFE_WORDS = frozenset(
-    "0 safe benign clean ham harmless legit legitimate negative no none normal ok false".split()
+    ["0", "0.0", "safe", "benign", "clean", "harmless", "legit", "legitimate", "negative", "no"]
+    + ["none", "normal", "ok", "false"]
 )
 UNSAFE_WORDS = frozenset(
-    "1 unsafe attack adversarial injection injected prompt_injection jailbreak jailbroken "
-    "malicious harmful positive yes true".split()
+    ["1", "1.0", "unsafe", "attack", "adversarial", "injection", "injected", "prompt_injection"]
+    + ["jailbreak", "jailbroken", "malicious", "harmful", "positive", "yes", "true"]
 )
 
 
@@ -36,8 +37,8 @@ def parse_label(value: object, words: Mapping[str, int] | None = None) -> int:
         if words and word in words:
             return words[word]
         word = word.replace(" ", "_").replace("-", "_")
-        if word in SAFE_WORDS or word in {"0.0"}:
+        if word in SAFE_WORDS:
             return 0
-        if word in UNSAFE_WORDS or word in {"1.0"}:
+        if word in UNSAFE_WORDS:
             return 1
     raise ValueError("is neither 0/1, a boolean nor a known word; map it with label_words")

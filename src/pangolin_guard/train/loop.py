@@ -6,11 +6,9 @@ nothing of where weights come from or what is written at the end.
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +16,22 @@ import numpy as np
 
 from pangolin_guard.bench.metrics import accuracy, macro_f1, recall_at_fpr
 from pangolin_guard.train.batches import Collate, EvalRows, GuardLoss, LengthSampler, TrainRows
+from pangolin_guard.train.callbacks import EpochKeeper
 from pangolin_guard.train.config import TrainConfig
 from pangolin_guard.train.gate import torch, transformers
 from pangolin_guard.train.inputs import TokenRows
-from pangolin_guard.train.weights import write_json
-
-BEST_FOLDER = "best"
 
 
 class GuardTrainer(transformers.Trainer):
     """The Trainer with our loss and our order of rows."""
 
-    def __init__(self, *, loss: GuardLoss, sampler: LengthSampler, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        loss: GuardLoss,
+        sampler: LengthSampler,
+        **settings: Any,  # noqa: ANN401 - as the Trainer takes them
+    ) -> None:
         """Keep the loss and the sampler beside what the Trainer takes."""
         super().__init__(**settings)
         self._guard_loss = loss
@@ -37,12 +39,16 @@ class GuardTrainer(transformers.Trainer):
         # The loss is a mean per batch: the Trainer divides it by the accumulation steps.
         self.model_accepts_loss_kwargs = False
 
-    def _get_train_sampler(self, *_: Any) -> LengthSampler:
+    def _get_train_sampler(self, *_: object) -> LengthSampler:
         return self._sampler
 
     def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any
-    ) -> Any:
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor | tuple[torch.Tensor, Any]:
         """Return the weighted loss of one batch, with the model's outputs where asked for."""
         extras = {key: inputs[key] for key in ("labels", "sample_weight", "teacher_p")}
         outputs = model(**{key: value for key, value in inputs.items() if key not in extras})
@@ -50,75 +56,8 @@ class GuardTrainer(transformers.Trainer):
         return (loss, {"logits": outputs["logits"]}) if return_outputs else loss
 
 
-class EpochKeeper(transformers.TrainerCallback):
-    """Tells the rows which epoch they are in, so that a resumed run sees the same windows."""
-
-    def __init__(self, rows: TrainRows) -> None:
-        """Keep the rows."""
-        self._rows = rows
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Set the epoch; after a resume in mid-epoch it is the whole part."""
-        self._rows.epoch = int((state.epoch or 0.0) + 1e-6)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Evaluate and save after the last step, whatever the intervals."""
-        if state.global_step >= state.max_steps:
-            control.should_evaluate = True
-            control.should_save = True
-
-
-class BestKeeper(transformers.TrainerCallback):
-    """Keeps the weights of the best evaluation in `OUT/best`, whatever the save interval."""
-
-    def __init__(self, out: Path, metric: str) -> None:
-        """Read what an earlier part of the same run has kept."""
-        self._folder = out / BEST_FOLDER
-        self._metric = metric
-        note = self._folder / "best.json"
-        self.best: dict[str, Any] | None = json.loads(note.read_text()) if note.is_file() else None
-
-    def on_evaluate(
-        self, args: Any, state: Any, control: Any, *, metrics: Mapping[str, float], **rest: Any
-    ) -> None:
-        """Save the model if this evaluation is the best so far."""
-        value = metrics[f"eval_{self._metric}"]
-        if self.best is not None and value <= self.best[self._metric]:
-            return
-        self.best = {"step": state.global_step, self._metric: value}
-        if not state.is_world_process_zero:
-            return
-        fresh = self._folder.with_name(BEST_FOLDER + ".tmp")
-        shutil.rmtree(fresh, ignore_errors=True)
-        rest["model"].save_pretrained(fresh)
-        write_json(fresh / "best.json", self.best)
-        shutil.rmtree(self._folder, ignore_errors=True)
-        fresh.rename(self._folder)
-
-
-class MetricsFile(transformers.TrainerCallback):
-    """Appends every log entry to `OUT/metrics.jsonl` and hands it to a listener."""
-
-    def __init__(self, path: Path, listen: Callable[[dict[str, Any]], None] | None) -> None:
-        """Keep the file and the listener."""
-        self._path = path
-        self._listen = listen
-
-    def on_log(
-        self, args: Any, state: Any, control: Any, *, logs: Mapping[str, Any], **_: Any
-    ) -> None:
-        """Write one line."""
-        if not state.is_world_process_zero:
-            return
-        entry = {"step": state.global_step, **logs}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-        if self._listen is not None:
-            self._listen(entry)
-
-
 def build_trainer(
-    model: Any,
+    model: transformers.PreTrainedModel,
     config: TrainConfig,
     *,
     train: TokenRows,
@@ -142,7 +81,7 @@ def build_trainer(
         args=training_arguments(config, n_rows=len(rows)),
         train_dataset=rows,
         eval_dataset=evaluation,
-        data_collator=Collate(pad_id, token_types=_takes_types(model)),
+        data_collator=Collate(pad_id, token_types=takes_types(model)),
         compute_metrics=row_metrics(evaluation),
         loss=GuardLoss(config.label_smoothing, config.distill_alpha, config.focal_gamma),
         sampler=LengthSampler(
@@ -155,11 +94,12 @@ def build_trainer(
     return trainer
 
 
-def _takes_types(model: Any) -> bool:
-    return getattr(model.config, "type_vocab_size", 0) > 1
+def takes_types(model: object) -> bool:
+    """Whether the model tells the first segment from the second by token types."""
+    return getattr(getattr(model, "config", None), "type_vocab_size", 0) > 1
 
 
-def training_arguments(config: TrainConfig, *, n_rows: int) -> Any:
+def training_arguments(config: TrainConfig, *, n_rows: int) -> transformers.TrainingArguments:
     """Translate the settings into `transformers.TrainingArguments`."""
     world = max(1, int(os.environ.get("WORLD_SIZE", "1")))
     per_step = config.batch_size * config.gradient_accumulation * world
@@ -179,7 +119,6 @@ def training_arguments(config: TrainConfig, *, n_rows: int) -> Any:
         "optim": config.optimizer,
         "bf16": precision(config) == "bf16",
         "use_cpu": _device(config) == "cpu",
-        "gradient_checkpointing": config.gradient_checkpointing,
         "seed": config.seed,
         "eval_strategy": "steps",
         "eval_steps": config.eval_steps,
@@ -196,6 +135,10 @@ def training_arguments(config: TrainConfig, *, n_rows: int) -> Any:
         "disable_tqdm": True,
         "ddp_find_unused_parameters": False,
     }
+    if config.gradient_checkpointing:
+        known = transformers.TrainingArguments.__dataclass_fields__
+        new = "activation_checkpointing"  # its name from transformers 5.2x on
+        settings[new if new in known else "gradient_checkpointing"] = True
     return transformers.TrainingArguments(**{**settings, **config.trainer})
 
 
@@ -223,11 +166,11 @@ def cpu_has_bf16() -> bool:
     return "amx_bf16" in flags or "avx512_bf16" in flags
 
 
-def row_metrics(evaluation: EvalRows) -> Callable[[Any], dict[str, float]]:
+def row_metrics(evaluation: EvalRows) -> Callable[[transformers.EvalPrediction], dict[str, float]]:
     """Return the function that turns window logits into figures per row."""
     labels = evaluation.rows.split.labels
 
-    def compute(prediction: Any) -> dict[str, float]:
+    def compute(prediction: transformers.EvalPrediction) -> dict[str, float]:
         logits = np.asarray(prediction.predictions, dtype=np.float64)
         p = 1.0 / (1.0 + np.exp(logits[:, 0] - logits[:, 1]))
         scores = evaluation.row_scores(p)

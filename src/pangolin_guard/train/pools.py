@@ -23,6 +23,16 @@ DATA_CHECKPOINTS = (
     Checkpoint.TOOL_DESCRIPTION,
     Checkpoint.MEMORY,
 )
+_VERBS = frozenset(
+    "add act analyze answer arrange ask assume brainstorm build calculate change check choose "
+    "classify come combine compare compile compose compute consider construct convert correct "
+    "create critique debug define deliver describe design determine develop discuss draft draw edit "
+    "estimate evaluate explain extract fill find fix format formulate generate give help identify "
+    "imagine implement improve invent list make name offer organize outline paraphrase perform plan "
+    "please predict prepare present propose provide rank rate recommend reformat rephrase rewrite "
+    "search select send set shorten show simplify solve sort suggest summarize take tell think "
+    "translate turn use verify write".split()
+)
 _DISGUISED = frozenset({"obfuscated", "cipher", "encoded_or_prefix_attack", "gcg"})
 
 
@@ -58,9 +68,10 @@ class Pool:
 
 @dataclass(frozen=True)
 class Pools:
-    """What the steps draw from: one pool per use."""
+    """What the steps draw from: one pool per use; `requests` are the clear ones of `asks`."""
 
     asks: Pool
+    requests: Pool
     carriers: Pool
     tools: Pool
     memories: Pool
@@ -72,6 +83,14 @@ class Pools:
 
 def _between(low: int, high: int) -> Callable[[Row], bool]:
     return lambda row: low <= len(row["text"]) <= high
+
+
+def is_request(text: str) -> bool:
+    """Tell a short question or command from other text: by its end, or by its first word."""
+    words = text.split(maxsplit=1)
+    if not words or not 15 <= len(text) <= 240 or text.count("\n") > 1:
+        return False
+    return text.rstrip().endswith(("?", "？")) or words[0].strip(",:").lower() in _VERBS
 
 
 def make_pools(rows: Sequence[Row], harmful: Sequence[Row]) -> Pools:
@@ -90,8 +109,10 @@ def make_pools(rows: Sequence[Row], harmful: Sequence[Row]) -> Pools:
 
     from_user = (None, Checkpoint.USER_INPUT)
     plain = [row for row in unsafe if row["kind"] not in _DISGUISED and short(row)]
+    asks = [row for row in safe if row["checkpoint"] in from_user and short(row)]
     return Pools(
-        asks=Pool("requests", [r for r in safe if r["checkpoint"] in from_user and short(r)]),
+        asks=Pool("user messages", asks),
+        requests=Pool("requests", [row for row in asks if is_request(row["text"])]),
         carriers=Pool(
             "carriers", at(Checkpoint.DOCUMENT, carrier) + at(Checkpoint.TOOL_OUTPUT, carrier)
         ),

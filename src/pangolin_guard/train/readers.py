@@ -12,6 +12,7 @@ import gzip
 import io
 import json
 import lzma
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -30,6 +31,7 @@ FORMATS = {
     ".parquet": "parquet",
 }
 PARQUET_BATCH_ROWS = 4096
+CHUNK = 1 << 17
 
 
 def detect_format(path: Path) -> str:
@@ -66,11 +68,45 @@ def open_bytes(path: Path) -> BinaryIO:
             case ".bz2":
                 return cast(BinaryIO, bz2.open(path, "rb"))
             case ".zst":
-                return cast(BinaryIO, require("data", "zstandard").open(path, "rb"))
+                return cast(BinaryIO, io.BufferedReader(_ZstdStream(path)))
             case _:
                 return path.open("rb")
     except OSError as exc:
         raise DatasetError(f"cannot open {path}: {exc.strerror}") from exc
+
+
+class _ZstdStream(io.RawIOBase):
+    """All frames of a Zstandard file; unlike the library's own stream, notices a missing end."""
+
+    def __init__(self, path: Path) -> None:
+        self._zstd = require("data", "zstandard").ZstdDecompressor()
+        self._file = path.open("rb")
+        self._frame: Any = None
+        self._input = b""
+        self._output = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - a writable buffer
+        while not self._output:
+            self._input = self._input or self._file.read(CHUNK)
+            if not self._input:
+                if self._frame is not None:
+                    raise EOFError("the file ends in the middle of a Zstandard frame")
+                return 0
+            self._frame = self._frame or self._zstd.decompressobj()
+            self._output = self._frame.decompress(self._input)
+            self._input = self._frame.unused_data
+            if self._frame.eof:
+                self._frame = None
+        count = min(len(buffer), len(self._output))
+        buffer[:count], self._output = self._output[:count], self._output[count:]
+        return count
 
 
 def read_rows(path: Path, format: str = "auto") -> Iterator[tuple[int, Row | str]]:
@@ -92,8 +128,16 @@ def read_rows(path: Path, format: str = "auto") -> Iterator[tuple[int, Row | str
     reader = {"json": _json, "jsonl": _jsonl, "csv": _csv, "parquet": _parquet}[kind]
     try:
         yield from reader(path)
-    except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError, csv.Error) as exc:
+    except _errors(path) as exc:
         raise DatasetError(f"cannot read {path}: {_plain(exc)}") from exc
+
+
+def _errors(path: Path) -> tuple[type[Exception], ...]:
+    """What reading a broken file of this kind may raise."""
+    known = (OSError, EOFError, lzma.LZMAError, zlib.error, UnicodeDecodeError, csv.Error)
+    if path.suffix.lower() == ".zst":
+        return (*known, require("data", "zstandard").ZstdError)
+    return known
 
 
 def _plain(exc: Exception) -> str:

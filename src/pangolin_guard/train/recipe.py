@@ -58,8 +58,9 @@ class CheckpointRule(_Strict):
 class Thresholds(_Strict):
     """Estimated Jaccard similarities from which two texts count as the same thing.
 
-    `duplicate`: the later one is dropped. `contaminated`: a row this close to a benchmark,
-    gallery or held-out row is dropped. `group`: never on two sides of a split.
+    `duplicate`: the later one is dropped. `contaminated`: a row this close to a benchmark or
+    gallery row is dropped. `group`: never on two sides of a split; where one of the two is held
+    out, the other is dropped.
     """
 
     duplicate: float = Field(default=0.8, gt=0.0, le=1.0)
@@ -203,14 +204,14 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _explain(path: Path, error: ValidationError, sources: list[Any]) -> str:
-    """One line for each mistake, with the name of its source instead of its number."""
+    """All mistakes, with the name of its source instead of its number."""
     lines = []
     for item in error.errors():
         where = [str(part) for part in item["loc"]]
         if len(where) > 1 and where[0] == "sources":
-            entry = sources[int(where[1])]
-            name = entry.get("name", f"number {int(where[1]) + 1}") if entry else where[1]
-            where = [f"source '{name}'", *where[2:]]
+            at = int(where[1])
+            entry = sources[at] if isinstance(sources[at], Mapping) else {}
+            where = [f"source '{entry.get('name', f'number {at + 1}')}'", *where[2:]]
         message = item["msg"].removeprefix("Value error, ")
-        lines.append(f"  {' > '.join(where) or 'recipe'}: {message}")
-    return f"{path} cannot be used:\n" + "\n".join(lines)
+        lines.append(f"{' > '.join(where) or 'recipe'}: {message}")
+    return f"{path} cannot be used: " + "; ".join(lines)

@@ -13,10 +13,11 @@ from typing import Any
 
 from pangolin_guard.text.normalize import normalize
 from pangolin_guard.train.labels import parse_label
-from pangolin_guard.train.recipe import Condition, Exclusion, Source
+from pangolin_guard.train.recipe import FIELDS, Condition, Exclusion, Source
 from pangolin_guard.types import Checkpoint
 
 BAD_ROW = "bad_row"
+_JUDGED = ("label", "checkpoint", "kind", "lang", "medium")
 _SCRIPTS = (
     ("und-Hani", re.compile(r"[\u3400-\u9fff]")),
     ("und-Jpan", re.compile(r"[\u3040-\u30ff]")),
@@ -84,7 +85,7 @@ def to_example(raw: dict[str, Any] | str, row: int, source: Source) -> Example |
     """
     if isinstance(raw, str):
         raise RowError(None, raw)
-    named = {name: raw.get(source.columns.get(name, name)) for name in _MAPPED}
+    named = {name: raw.get(source.columns.get(name, name)) for name in FIELDS}
     label = _label(named["label"], source)
     checkpoint = _checkpoint(named["checkpoint"], source)
     text = named["text"]
@@ -93,7 +94,7 @@ def to_example(raw: dict[str, Any] | str, row: int, source: Source) -> Example |
             source.columns.get("text", "text"), "is missing" if text is None else "is not text"
         )
     kind, lang, medium = (_word(named, name, source) for name in ("kind", "lang", "medium"))
-    facts = {**raw, "label": label, "checkpoint": checkpoint, "kind": kind, "lang": lang}
+    facts = {**raw, **dict(zip(_JUDGED, (label, checkpoint, kind, lang, medium), strict=True))}
     text = normalize(text).text
     reason = _why_dropped(facts, text, source)
     if reason is not None:
@@ -114,7 +115,12 @@ def to_example(raw: dict[str, Any] | str, row: int, source: Source) -> Example |
     )
 
 
-_MAPPED = ("text", "label", "checkpoint", "kind", "lang", "medium", "payload")
+def fields_of(source: Source) -> list[str]:
+    """Return the raw fields that a source's recipe speaks of, beyond those that each row has."""
+    conditions = [source.keep, *(rule.when for rule in source.drop)]
+    named = {field for condition in conditions for field in condition} - set(_JUDGED)
+    named |= set(source.columns.values())
+    return sorted(named | ({source.group_by} if source.group_by else set()))
 
 
 def rank(seed: int, *parts: str) -> bytes:

@@ -71,7 +71,8 @@ def minhash(words: UInt64Array) -> UInt16Array:
         permutations=_permutations(),
     )
     made.update_batch(shingles[:MAX_SHINGLES].tolist())
-    return (made.hashvalues & 0xFFFF).astype(np.uint16)
+    low: UInt16Array = (made.hashvalues & 0xFFFF).astype(np.uint16)
+    return low
 
 
 def window_hashes(words: UInt64Array, length: int) -> UInt64Array:

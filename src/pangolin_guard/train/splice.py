@@ -33,8 +33,8 @@ def crop(document: str, length: int, rng: random.Random) -> str:
     if rng.random() < 0.4:
         start = 0
     cuts = [0, *(m.end() for m in _BREAK.finditer(document)), len(document)]
-    first = min(cuts, key=lambda cut: abs(cut - start))
-    last = min((cut for cut in cuts if cut > first), key=lambda cut: abs(cut - first - length))
+    first = min(cuts[:-1], key=lambda cut: abs(cut - start))
+    last = min(cuts, key=lambda cut: abs(cut - first - length))
     piece = document[first:last].strip()
     return piece if 0 < len(piece) <= 2 * length else document[start : start + length].strip()
 
@@ -49,20 +49,22 @@ def insert(carrier: str, payload: str, rng: random.Random) -> str:
     return glue.join(part for part in parts if part)
 
 
+def flat(payload: str) -> str:
+    """Return a text on one line and without quotation marks, fit for a field or an attribute."""
+    return " ".join(payload.split()).replace('"', "'")
+
+
 def hide(payload: str, rng: random.Random) -> str:
-    """Wrap a text the way pages and files keep text out of sight."""
-    return rng.choice(_HIDDEN).replace("{p}", payload.replace("\n", " "))
+    """Wrap a flat text the way pages and files keep text out of sight."""
+    return rng.choice(_HIDDEN).replace("{p}", payload)
 
 
-def as_record(carrier: str, payload: str | None, rng: random.Random) -> str:
-    """Return a tool's output: a JSON object or a small page with the texts in its fields."""
+def as_record(carrier: str, payload: str, rng: random.Random) -> str:
+    """Return a tool's output that holds a flat text in a field of its own: JSON or a small page."""
     if rng.random() < 0.3:
-        body = html.escape(carrier) + (f"\n<p>{html.escape(payload)}</p>" if payload else "")
-        return f"<html><body><article>{body}</article></body></html>"
+        return f"<html><body><article>{html.escape(carrier)}</article>\n<p>{payload}</p></body></html>"
     key = rng.choice(("comment", "notes", "description", "message", "title", "footer"))
-    record: dict[str, object] = {"id": rng.randrange(10**6), "content": carrier}
-    if payload is not None:
-        record[key] = payload
+    record: dict[str, object] = {"id": rng.randrange(10**6), "content": carrier, key: payload}
     if rng.random() < 0.5:
         record = dict(reversed(record.items()))
-    return json.dumps(record, ensure_ascii=rng.random() < 0.3, indent=rng.choice((None, 2)))
+    return json.dumps(record, ensure_ascii=False, indent=rng.choice((None, 2)))

@@ -62,12 +62,15 @@ def _carrier(kit: Kit) -> tuple[Row, str]:
 
 def _spliced(kit: Kit, payload: str, *, hidden: float) -> Row:
     row, carrier = _carrier(kit)
+    place = _at(row, kit)
     shape = kit.rng.random()
+    if shape < 0.2 + hidden:
+        payload = splice.flat(payload)
     if shape < 0.2:
-        text, place = splice.as_record(carrier, payload, kit.rng), Checkpoint.TOOL_OUTPUT
+        text, place = splice.as_record(carrier, payload, kit.rng), str(Checkpoint.TOOL_OUTPUT)
     else:
         shown = splice.hide(payload, kit.rng) if shape < 0.2 + hidden else payload
-        text, place = splice.insert(carrier, shown, kit.rng), Checkpoint(_at(row, kit))
+        text = splice.insert(carrier, shown, kit.rng)
     return _row(row, text, 1, checkpoint=place, payload=payload, kind="spliced")
 
 
@@ -79,22 +82,22 @@ def _clean(kit: Kit) -> Row:
         kit.pools.carriers.draw(kit.rng)["text"], kit.rng.randint(30, 220), kit.rng
     )
     if shape < 0.2:
-        text, place = splice.as_record(carrier, other, kit.rng), Checkpoint.TOOL_OUTPUT
+        text, place = splice.as_record(carrier, splice.flat(other), kit.rng), Checkpoint.TOOL_OUTPUT
         return _row(row, text, 0, checkpoint=place, kind="carrier")
     if shape < 0.35:
-        ask = str(kit.pools.asks.draw(kit.rng)["text"])
+        ask = str(kit.pools.requests.draw(kit.rng)["text"])
         carrier = splice.insert(carrier, kit.say("mention", ask=ask, text=other), kit.rng)
     elif shape < 0.4:
         carrier = splice.insert(carrier, kit.say("attack_mention", attack=kit.attack()), kit.rng)
     elif shape < 0.7:
-        shown = splice.hide(other, kit.rng) if shape < 0.5 else other
+        shown = splice.hide(splice.flat(other), kit.rng) if shape < 0.5 else other
         carrier = splice.insert(carrier, shown, kit.rng)
     return _row(row, carrier, 0, checkpoint=_at(row, kit), kind="carrier")
 
 
 def splice_ask(kit: Kit) -> Iterator[Row]:
     """Put a benign request into a benign document: unsafe there."""
-    ask = str(kit.pools.asks.draw(kit.rng)["text"])
+    ask = str(kit.pools.requests.draw(kit.rng)["text"])
     yield _spliced(kit, kit.say("lead") + ask, hidden=0.15)
     yield _clean(kit)
 
@@ -107,7 +110,7 @@ def splice_attack(kit: Kit) -> Iterator[Row]:
 
 def bare_ask(kit: Kit) -> Iterator[Row]:
     """Let a request be all that a document or a tool holds: unsafe there, safe from a user."""
-    row = kit.pools.asks.draw(kit.rng)
+    row = kit.pools.requests.draw(kit.rng)
     place = kit.rng.choice((DOCUMENT, Checkpoint.TOOL_OUTPUT))
     text = kit.say("lead") + row["text"]
     yield _row(row, text, 1, checkpoint=place, kind="bare_ask", checkpoint_fixed=True)
@@ -126,7 +129,8 @@ def bare_payload(kit: Kit) -> Iterator[Row]:
 
 def frame(kit: Kit) -> Iterator[Row]:
     """Put a benign and a harmful request into frames of one list."""
-    ask, harm = kit.pools.asks.draw(kit.rng), kit.pools.harms.draw(kit.rng)
+    pool = kit.pools.requests if kit.rng.random() < 0.7 else kit.pools.asks
+    ask, harm = pool.draw(kit.rng), kit.pools.harms.draw(kit.rng)
     yield _row(ask, kit.say("frame", ask=ask["text"]), 0, checkpoint=USER, kind="framed_ask")
     if kit.rng.random() < 0.6:
         text = kit.say("frame", ask=harm["text"])
@@ -239,4 +243,17 @@ STEPS: dict[str, Step] = {
     "tool_note": tool_note,
     "memory": memory,
     "plan": plan,
+}
+
+NEEDS: dict[str, tuple[str, ...]] = {
+    "splice_ask": ("requests", "attacks", "carriers"),
+    "splice_attack": ("requests", "attacks", "carriers"),
+    "bare_ask": ("requests", "carriers"),
+    "bare_payload": ("payloads",),
+    "frame": ("requests", "harms"),
+    "hard_frame": ("asks", "harms"),
+    "suffix": ("asks", "harms"),
+    "tool_note": ("tools",),
+    "memory": ("memories", "attacks"),
+    "plan": ("plans",),
 }

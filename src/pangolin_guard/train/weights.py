@@ -6,7 +6,6 @@ safetensors and tokenizer.json. Pickled weights are refused, remote code is neve
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from importlib.util import find_spec
@@ -17,6 +16,7 @@ from tokenizers import Tokenizer
 
 from pangolin_guard.errors import ModelFilesError, ModelFormatError
 from pangolin_guard.extras import require
+from pangolin_guard.runtime.bundle import write_json
 from pangolin_guard.train.config import TrainConfig
 from pangolin_guard.train.gate import torch, transformers
 
@@ -143,10 +143,10 @@ def load_classifier(folder: Path, config: TrainConfig) -> Any:  # noqa: ANN401 -
             f"{settings.model_type} models classify from the first token; pooling "
             f"'{config.pooling}' exists for ModernBERT only. Set pooling: cls"
         )
-    if config.dropout is not None:
-        for name in vars(settings):
-            if name.endswith("dropout") or name.endswith("dropout_prob"):
-                setattr(settings, name, config.dropout)
+    for name in list(vars(settings)):
+        if name.endswith(("dropout", "dropout_prob")):
+            rate = config.attention_dropout if name.startswith("attention") else config.dropout
+            setattr(settings, name, getattr(settings, name) if rate is None else rate)
     settings.num_labels = 2
     settings.id2label = {0: "safe", 1: "unsafe"}
     settings.label2id = {"safe": 0, "unsafe": 1}
@@ -168,17 +168,3 @@ def attention(config: TrainConfig) -> str:
     flash = find_spec("flash_attn") is not None
     on_gpu = torch.cuda.is_available() and config.device != "cpu"
     return "flash_attention_2" if flash and on_gpu else "sdpa"
-
-
-def write_json(path: Path, body: object) -> None:
-    """Write a JSON file in one move, so that a kill never leaves half of it."""
-    temporary = path.with_name(path.name + ".tmp")
-    text = json.dumps(body, indent=2, ensure_ascii=False) + "\n"
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
