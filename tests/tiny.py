@@ -10,7 +10,7 @@ import numpy as np
 
 from pangolin_guard import Checkpoint, Mode
 from pangolin_guard.runtime.bundle import file_sha256, write_json, write_manifest
-from pangolin_guard.runtime.config import BundleConfig, Cell, ModeThresholds
+from pangolin_guard.runtime.config import BundleConfig, Cell, ModeThresholds, Thresholds
 
 TINY = Path(__file__).parent / "data" / "tiny_bundle"
 
@@ -18,8 +18,14 @@ TINY_THRESHOLDS = {Mode.HIGH_RECALL: 0.3, Mode.BALANCED: 0.5, Mode.HIGH_PRECISIO
 TINY_FPRS = {Mode.HIGH_RECALL: 0.05, Mode.BALANCED: 0.01, Mode.HIGH_PRECISION: 0.001}
 
 
-def make_cell(threshold: float, *, target_fpr: float = 0.01, pooled: bool = False) -> Cell:
-    """A threshold cell with made-up measurements."""
+def make_cell(
+    threshold: float,
+    *,
+    target_fpr: float = 0.01,
+    pooled: bool = False,
+    weights: Path = TINY / "model.onnx",
+) -> Cell:
+    """A threshold cell with made-up measurements of the model in the file `weights`."""
     return Cell(
         threshold=threshold,
         target_fpr=target_fpr,
@@ -29,7 +35,7 @@ def make_cell(threshold: float, *, target_fpr: float = 0.01, pooled: bool = Fals
         recall=0.8,
         n=1000,
         date="2026-01-31",
-        model_sha256=file_sha256(TINY / "model.onnx"),
+        model_sha256=file_sha256(weights),
         pooled=pooled,
     )
 
@@ -41,12 +47,17 @@ def make_tiny_config(**changes) -> BundleConfig:
         "tokenizer_sha256": file_sha256(TINY / "tokenizer.json"),
         "max_tokens": 32,
         "overlap": 8,
-        "thresholds": {
-            mode: ModeThresholds(make_cell(threshold, target_fpr=TINY_FPRS[mode]))
-            for mode, threshold in TINY_THRESHOLDS.items()
-        },
+        "thresholds": make_thresholds(TINY / "model.onnx"),
     }
     return BundleConfig(**(settings | changes))
+
+
+def make_thresholds(weights: Path) -> Thresholds:
+    """The three thresholds of the tests, as if measured on the model in the file `weights`."""
+    return {
+        mode: ModeThresholds(make_cell(threshold, target_fpr=TINY_FPRS[mode], weights=weights))
+        for mode, threshold in TINY_THRESHOLDS.items()
+    }
 
 
 def write_tiny_bundle(folder: Path, **changes) -> Path:

@@ -19,7 +19,7 @@ from pangolin_guard.runtime import torch_session
 from pangolin_guard.runtime.bundle import write_json
 from pangolin_guard.runtime.engine import open_engine
 from pangolin_guard.runtime.torch_session import TorchSession, TorchSettings, unsafe_labels
-from tiny import TINY, make_tiny_config, read_json
+from tiny import TINY, make_thresholds, make_tiny_config, read_json
 
 CPU = TorchSettings(device="cpu")
 
@@ -46,7 +46,9 @@ def save_bert(folder, labels=("safe", "unsafe"), **settings):
 def checkpoint(tmp_path):
     """A fine-tuned checkpoint as `pangolin train` leaves it."""
     folder = save_bert(tmp_path / "bert")
-    write_json(folder / "pangolin.json", make_tiny_config(name="tiny-bert").to_dict())
+    thresholds = make_thresholds(folder / "model.safetensors")
+    config = make_tiny_config(name="tiny-bert", thresholds=thresholds)
+    write_json(folder / "pangolin.json", config.to_dict())
     return folder
 
 

@@ -8,10 +8,12 @@ from pangolin_guard import Guard, ModelFilesError, ModelFormatError
 from pangolin_guard.runtime import bundle
 from pangolin_guard.runtime.bundle import (
     DEFAULT_MODEL,
+    file_sha256,
     find_model,
     is_hub_id,
     load_bundle,
     load_checkpoint_config,
+    weights_sha256,
     write_json,
     write_manifest,
 )
@@ -72,6 +74,26 @@ def test_other_version_with_a_fresh_manifest_is_refused(own_bundle):
     write_manifest(own_bundle)
     with pytest.raises(ModelFormatError, match="normalize_version 2"):
         load_bundle(own_bundle)
+
+
+def test_thresholds_of_other_weights_are_refused(own_bundle):
+    config = read_json(own_bundle / "config.json")
+    config["thresholds"]["balanced"]["pooled"]["model_sha256"] = "0" * 64
+    write_json(own_bundle / "config.json", config)
+    write_manifest(own_bundle)
+    with pytest.raises(ModelFilesError, match="measured on other weights"):
+        load_bundle(own_bundle)
+
+
+def test_hash_of_weights(tmp_path, tiny_bundle):
+    assert weights_sha256(tiny_bundle) == file_sha256(tiny_bundle / "model.onnx")
+    with pytest.raises(ModelFilesError, match="neither"):
+        weights_sha256(tmp_path)
+    (tmp_path / "a.safetensors").write_bytes(b"a")
+    one = weights_sha256(tmp_path)
+    assert one == file_sha256(tmp_path / "a.safetensors")
+    (tmp_path / "b.safetensors").write_bytes(b"b")
+    assert weights_sha256(tmp_path) not in (one, file_sha256(tmp_path / "b.safetensors"))
 
 
 @pytest.mark.parametrize(

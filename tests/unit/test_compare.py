@@ -4,6 +4,7 @@ import pytest
 from bench_fakes import write_suites
 from pangolin_guard.bench.compare import (
     DISJOINT,
+    NO_INTERVAL,
     PAIRED,
     Word,
     compare_published,
@@ -57,6 +58,7 @@ def test_a_published_f1_is_never_separated():
     (comparison,) = compare_published([ours], [reference(20.0)])
     assert comparison.word is Word.NOT_SEPARATED
     assert comparison.theirs.value == 0.2
+    assert comparison.method == NO_INTERVAL
 
 
 def test_figures_without_a_reference_are_not_compared():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pangolin_guard import Checkpoint, InputError, ModelFilesError
+from pangolin_guard.runtime import torch_session
 from pangolin_guard.runtime.engine import open_engine
 from tiny import FakeSession, write_tiny_bundle
 
@@ -55,12 +56,12 @@ def test_windows_follow_the_configuration(tmp_path):
     assert engine.score(["tea " * 62], [None])[0].windows == 1
 
 
-def test_hub_id_without_network_says_how_to_bring_the_files():
-    with pytest.raises(ModelFilesError, match="hf download|pip install") as caught:
-        open_engine("owner/no-such-model")
-    assert "owner/no-such-model" in str(caught.value)
-
-
 def test_number_of_threads_must_make_sense(tiny_bundle):
     with pytest.raises(InputError, match="threads"):
         open_engine(tiny_bundle, threads=0)
+
+
+def test_mistyped_folder_without_the_extra_is_explained(monkeypatch):
+    monkeypatch.setattr(torch_session, "find_spec", lambda name: None)
+    with pytest.raises(ModelFilesError, match=r"no folder out/modle here.*pangolin-guard\[train\]"):
+        open_engine("out/modle")

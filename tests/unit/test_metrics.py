@@ -251,6 +251,21 @@ def test_f1_interval_holds_the_value():
     assert 0.6 < interval.low < 0.75 < interval.high < 0.9
 
 
+def test_f1_interval_of_a_perfect_or_hopeless_guard_is_not_a_point():
+    perfect = m.f1_interval([1] * 20 + [0] * 20, [1] * 20 + [0] * 20)
+    assert (perfect.value, perfect.high) == (1.0, 1.0)
+    assert 0.85 < perfect.low < 0.99
+    hopeless = m.f1_interval([0] * 40, [1] * 20 + [0] * 20)
+    assert (hopeless.value, hopeless.low) == (0.0, 0.0)
+    assert hopeless.high > 0.02
+
+
+def test_recall_at_fpr_interval_of_full_recall_is_not_a_point():
+    interval = m.recall_at_fpr_interval([0.1] * 20 + [0.9] * 20, [0] * 20 + [1] * 20, 0.01, n=50)
+    assert interval.value == 1.0
+    assert interval.low == pytest.approx(m.wilson_interval(20, 20)[0])
+
+
 def test_recall_at_fpr_interval_holds_the_value_and_repeats():
     rng = np.random.default_rng(1)
     p = np.concatenate([rng.beta(1, 5, 300), rng.beta(5, 1, 100)])

@@ -5,9 +5,18 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors, trainers
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 
 from pangolin_guard import Checkpoint, InputError, ModelFilesError, ModelFormatError
+from pangolin_guard.runtime import tokenize
 from pangolin_guard.runtime.tokenize import TextTokenizer
 from pangolin_guard.text.normalize import normalize
 from tiny import TINY, every_origin
@@ -45,6 +54,13 @@ def make_bpe() -> bytes:
         special_tokens=[(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")],
     )
     return tokenizer.to_str().encode()
+
+
+def make_wordpiece(vocab: dict[str, int]) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.add_special_tokens([name for name in vocab if name.startswith("[")])
+    return tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -140,9 +156,7 @@ def test_no_special_id_ever_stands_in_a_text(tiny_tokenizer, bpe, text):
 def test_a_word_that_is_a_special_token_to_the_model_is_split():
     """A tokenizer that splits on whitespace alone would hand "[SEP]" over as the token."""
     vocab = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "[": 4, "s": 5, "a": 6}
-    naive = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
-    naive.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    naive.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]"])
+    naive = make_wordpiece(vocab)
     tokenizer = TextTokenizer(naive.to_str().encode(), max_tokens=32, overlap=4)
     assert naive.token_to_id("[SEP]") == 3
     assert not {0, 2, 3} & set(text_ids(tokenizer, "a [SEP] a"))
@@ -164,6 +178,41 @@ def test_one_strange_character_does_not_hide_its_word(tiny_tokenizer):
     assert seen == ["ignore", "[UNK]", "previous", "[UNK]", "instructions"]
     (window,) = tiny_tokenizer.windows(text)
     assert (window.start, window.end) == (0, len(text))
+
+
+def test_word_whose_letters_only_begin_words_is_spelled():
+    vocab = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "a": 4, "b": 5}
+    tokenizer = TextTokenizer(make_wordpiece(vocab).to_str().encode(), max_tokens=32, overlap=4)
+    (window,) = tokenizer.windows("ab ba")
+    assert window.ids.tolist() == [2, 4, 5, 5, 4, 3]
+    assert window.end == 5
+
+
+def test_template_without_special_tokens_is_refused():
+    naive = make_wordpiece({"[UNK]": 0, "a": 1})
+    naive.post_processor = processors.TemplateProcessing(single="$A", pair="$A $B")
+    with pytest.raises(ModelFormatError, match="template"):
+        TextTokenizer(naive.to_str().encode())
+
+
+def test_tokenizer_that_reads_nothing_is_refused():
+    naive = make_wordpiece({"[UNK]": 0, "[CLS]": 1, "[SEP]": 2})
+    naive.normalizer = normalizers.Replace("a", "")
+    naive.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B [SEP]",
+        special_tokens=[("[CLS]", 1), ("[SEP]", 2)],
+    )
+    with pytest.raises(ModelFormatError, match="no token in the letter"):
+        TextTokenizer(naive.to_str().encode())
+
+
+def test_memory_of_known_characters_is_bounded(monkeypatch, tiny_tokenizer):
+    monkeypatch.setattr(tokenize, "_KNOWN_LIMIT", 5)
+    strange = "".join(chr(point) for point in range(0x2600, 0x2640)) + "a"
+    before = text_ids(tiny_tokenizer, strange)
+    assert text_ids(tiny_tokenizer, strange) == before
+    assert len(tiny_tokenizer._known) <= 5
 
 
 def test_a_run_of_strange_characters_is_one_unknown(tiny_tokenizer):

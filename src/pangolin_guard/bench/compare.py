@@ -20,6 +20,7 @@ from pangolin_guard.bench.suites import STORED_ANSWERS, Suite
 
 PAIRED = "paired bootstrap"
 DISJOINT = "disjoint intervals"
+NO_INTERVAL = "theirs has no interval"
 
 
 class Word(StrEnum):
@@ -125,16 +126,17 @@ def _published(ours: Figure, reference: Reference) -> Comparison:
         sizes = [(part.hits.size, part.weight) for part in ours.parts]
         n = metrics.effective_rows(sizes) if rows is None else float(rows)
         low, high = metrics.wilson_from_rate(reference.value, n)
-        theirs, word = Interval(reference.value, low, high), Word.NOT_SEPARATED
+        theirs, method = Interval(reference.value, low, high), DISJOINT
         word = _disjoint(ours, theirs)
     else:
-        theirs, word = Interval(reference.value, 0.0, 1.0), Word.NOT_SEPARATED
+        theirs, method = Interval(reference.value, 0.0, 1.0), NO_INTERVAL
+        word = Word.NOT_SEPARATED
     return Comparison(
         ours.key,
         reference.name,
         ours.value,
         theirs,
-        DISJOINT,
+        method,
         word,
         source=reference.source,
         note=reference.note,

@@ -182,7 +182,7 @@ def _figures(result: BenchmarkResult) -> Grid:
     if any(BIPIA_NOTE in note for note in notes):
         notes = {note: None for note in notes if BIPIA_NOTE not in note}
         notes[f"BIPIA: {BIPIA_NOTE}."] = None
-    rule = "In %, with 95 % intervals (Wilson for shares, bootstrap for F1 and recall at 1 % FPR)."
+    rule = "In %, with 95 % intervals (Wilson for shares, Jeffreys for F1, bootstrap for recall at 1 %)."
     return Grid(title, header, tuple(rows), (rule, *notes))
 
 

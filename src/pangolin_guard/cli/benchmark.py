@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
 from rich.console import Console
@@ -56,7 +56,13 @@ from pangolin_guard.types import Mode
 )
 @click.option("--at-checkpoint", is_flag=True, help="Also judge every row at its own checkpoint.")
 @click.option("--data", metavar="DIR", help="Judge a split of a built dataset folder instead.")
-@click.option("--split", type=click.Choice(SPLITS), default="validation", show_default=True)
+@click.option(
+    "--split",
+    type=click.Choice(SPLITS),
+    default="validation",
+    show_default=True,
+    help="The split that --data judges.",
+)
 @click.option("--latency", is_flag=True, help="Also measure speed and memory. Takes minutes.")
 @click.option("--latency-only", is_flag=True, help="Measure speed and memory, and nothing else.")
 @click.option(
@@ -67,8 +73,18 @@ from pangolin_guard.types import Mode
     metavar="PATH|HUB-ID",
     help="A real checkpoint for the pipeline of --latency. [default: random weights]",
 )
-@click.option("--report", metavar="OUT.md", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--plot", metavar="OUT.png", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--report",
+    metavar="OUT.md",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write the tables as Markdown, with a plot beside them (needs the bench extra).",
+)
+@click.option(
+    "--plot",
+    metavar="OUT.png",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where the plot goes; .png, .svg or .pdf. [default: beside --report]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def benchmark(**given: Any) -> None:  # noqa: ANN401 - click's values
     """Judge the public suites with MODEL: a bundle, a checkpoint folder or a Hub id.
@@ -175,7 +191,7 @@ def _measure_latency(folder: SuiteFolder, call: BenchmarkCall) -> LatencyResult:
             texts,
             options=options,
             tokenizer_file=_tokenizer_file(call.model),
-            on_step=lambda line: advance(1),
+            on_step=lambda line: advance(1, line),
         )
 
 
@@ -187,7 +203,11 @@ def _tokenizer_file(model: str | None) -> Path | None:
 
 
 def _other(call: BenchmarkCall) -> Guard | None:
-    return None if call.compare is None else Guard(call.compare, mode=call.mode)
+    if call.compare is None:
+        return None
+    other = Guard(call.compare, mode=call.mode)
+    other.load()  # a second model that cannot be opened should be known before the first is run
+    return other
 
 
 def _write(result: BenchmarkResult, call: BenchmarkCall) -> None:
@@ -207,12 +227,23 @@ def _write(result: BenchmarkResult, call: BenchmarkCall) -> None:
         write_report(result, call.report, plot=plot)
 
 
+class Advance(Protocol):
+    """Moves a progress bar on; a line, if given, says what is being done."""
+
+    def __call__(self, rows: int, line: str | None = None) -> None:
+        """Count more rows as done."""
+        ...
+
+
 @contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+def _progress(what: str, total: int) -> Iterator[Advance]:
     """Show a bar on stderr where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda rows: None
-        return
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(
+        console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+    ) as bar:
         task = bar.add_task(what, total=total)
-        yield lambda rows: bar.advance(task, rows)
+
+        def advance(rows: int, line: str | None = None) -> None:
+            bar.update(task, advance=rows, description=line or what)
+
+        yield advance

@@ -65,7 +65,7 @@ def check_texts(texts: Sequence[str]) -> None:
     for text in texts:
         if not isinstance(text, str):
             raise TypeError(f"text must be str, got {type(text).__name__}")
-    if not texts:
+    if len(texts) == 0:
         raise InputError("the list of texts is empty; give one text or more")
 
 

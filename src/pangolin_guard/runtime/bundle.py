@@ -42,6 +42,7 @@ __all__ = [
     "load_bundle",
     "load_checkpoint_config",
     "requested_model",
+    "weights_sha256",
     "write_json",
     "write_manifest",
 ]
@@ -133,6 +134,7 @@ def load_bundle(path: Path | str) -> Bundle:
             f"{config.tokenizer_sha256[:12]}…. Export the model again.",
             folder / "tokenizer.json",
         )
+    _check_thresholds(folder, config, hashes["model.onnx"])
     return Bundle(folder, config, _read_json(folder / "metadata.json"))
 
 
@@ -154,7 +156,40 @@ def load_checkpoint_config(folder: Path | str) -> BundleConfig | None:
         raise ModelFilesError(
             f"{tokenizer} is not the tokenizer that pangolin.json names. Copy it again.", tokenizer
         )
+    if config.calibrated:
+        _check_thresholds(folder, config, weights_sha256(folder))
     return config
+
+
+def weights_sha256(folder: Path | str) -> str:
+    """Return the hash that thresholds name: of `model.onnx`, or of a checkpoint's safetensors.
+
+    Weights in several files have the hash of their hashes, in the order of their names.
+
+    Raises:
+        ModelFilesError: If the folder holds no weights.
+    """
+    folder = Path(folder)
+    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("model.onnx"))
+    if not files:
+        raise ModelFilesError(f"{folder} holds neither *.safetensors nor model.onnx", folder)
+    hashes = [file_sha256(path) for path in files]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def _check_thresholds(folder: Path, config: BundleConfig, weights: str) -> None:
+    """Refuse thresholds that were measured on other weights."""
+    named = {
+        cell.model_sha256
+        for entry in config.thresholds.values()
+        for cell in (entry.pooled, *entry.cells.values())
+    }
+    if named - {weights}:
+        raise ModelFilesError(
+            f"the thresholds in {folder} were measured on other weights than the ones beside "
+            "them. Copy the whole folder again, or set its thresholds to {} and calibrate it.",
+            folder,
+        )
 
 
 def write_manifest(folder: Path | str) -> Path:

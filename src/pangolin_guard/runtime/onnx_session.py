@@ -80,6 +80,8 @@ def _open(path: Path, threads: int | None) -> Any:  # noqa: ANN401 - the library
     options.inter_op_num_threads = 1
     if threads is not None:
         options.intra_op_num_threads = threads
+    # Threads that spin while they wait take the cores from the application beside the guard.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
     try:

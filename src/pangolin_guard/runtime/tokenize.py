@@ -76,7 +76,6 @@ class TextTokenizer:
         self._single, self._pair = _read_frames(self._tokenizer)
         self.pad_id = self._find_pad()
         self.unk_id = self._find_unk()
-        self._unknown = self.pad_id if self.unk_id is None else self.unk_id
         self._special = _special_ids(self._tokenizer).difference({self.unk_id})
         self._known: dict[str, bool] = {}
         self._segments: dict[Checkpoint | None, tuple[int, ...]] = {None: ()}
@@ -252,8 +251,8 @@ class TextTokenizer:
         ids: list[int] = []
         spans: list[tuple[int, int]] = []
         for start, end in pieces:
-            if not self._knows(text[start]):
-                ids.append(self._unknown)
+            if self.unk_id is not None and not self._knows(text[start]):
+                ids.append(self.unk_id)
                 spans.append((start, end))
                 continue
             encoding = self._tokenizer.encode(text[start:end], add_special_tokens=False)
@@ -263,8 +262,11 @@ class TextTokenizer:
                 ids += single.ids.tolist()
                 spans += [(int(first), int(last)) for first, last in single.spans]
                 continue
-            ids += [self._unknown if i in self._special else i for i in encoding.ids]
-            spans += [(start + first, start + last) for first, last in encoding.offsets]
+            for number, (first, last) in zip(encoding.ids, encoding.offsets, strict=True):
+                kept = self.unk_id if number in self._special else number
+                if kept is not None:
+                    ids.append(kept)
+                    spans.append((start + first, start + last))
         return _Encoded(np.array(ids, np.int32), np.array(spans, np.int32).reshape(-1, 2))
 
 

@@ -1,0 +1,151 @@
+"""A fine-tuned classifier as an ONNX graph: fp32 by tracing, then int8 weights.
+
+Enters: a transformers model, or an ONNX file. Leaves: an ONNX file whose batch and length are
+free. Knows nothing of tokenizers, parity or bundles.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pangolin_guard.errors import ModelFormatError
+from pangolin_guard.extras import require
+from pangolin_guard.train.gate import torch, transformers
+
+OPSET = 17
+_QUANTIZED = ("MatMul", "Gather")
+_LOWEST = float(torch.finfo(torch.float32).min)
+_EXAMPLE = (2, 12)  # batch and tokens of the traced example
+
+
+class _Plain(torch.nn.Module):
+    """Any classifier, with its inputs by position."""
+
+    def __init__(self, model: Any, names: Sequence[str]) -> None:  # noqa: ANN401 - torch
+        super().__init__()
+        self.model = model
+        self.names = tuple(names)
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.model(**self.feed(*inputs)).logits
+        return logits
+
+    def feed(self, *inputs: torch.Tensor) -> dict[str, Any]:
+        return dict(zip(self.names, inputs, strict=True))
+
+
+class _Bert(_Plain):
+    """BERT with the mask as plain arithmetic, which traces without branches on its content."""
+
+    def feed(self, *inputs: torch.Tensor) -> dict[str, Any]:
+        feed = super().feed(*inputs)
+        feed["attention_mask"] = _padding(feed["attention_mask"])
+        return feed
+
+
+class _ModernBert(_Plain):
+    """ModernBERT with both of its masks as plain arithmetic."""
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        feed = self.feed(*inputs)
+        ids, mask = feed["input_ids"], feed["attention_mask"]
+        padding = _padding(mask)
+        place = torch.arange(ids.shape[1], device=ids.device)
+        reach = self.model.config.sliding_window
+        far = ((place[None, :] - place[:, None]).abs() > reach).to(torch.float32) * _LOWEST
+        near = torch.clamp(padding + far[None, None], min=_LOWEST)
+        masks = {"full_attention": padding, "sliding_attention": near}
+        hidden = self.model.model(input_ids=ids, attention_mask=masks)[0]
+        if self.model.config.classifier_pooling == "cls":
+            pooled = hidden[:, 0]
+        else:
+            weight = mask.unsqueeze(-1).to(hidden.dtype)
+            pooled = (hidden * weight).sum(dim=1) / weight.sum(dim=1)
+        logits: torch.Tensor = self.model.classifier(self.model.head(pooled))
+        return logits
+
+
+_WRAPPERS: dict[str, type[_Plain]] = {"bert": _Bert, "modernbert": _ModernBert}
+
+
+def _padding(mask: torch.Tensor) -> torch.Tensor:
+    """Return the additive attention mask of shape (B, 1, 1, T)."""
+    return (1.0 - mask[:, None, None, :].to(torch.float32)) * _LOWEST
+
+
+def trace_model(folder: Path, path: Path, *, input_names: Sequence[str]) -> None:
+    """Write a checkpoint as an fp32 ONNX graph.
+
+    Args:
+        folder: A transformers checkpoint for sequence classification.
+        path: The ONNX file to write.
+        input_names: The graph's inputs, in order.
+
+    Raises:
+        ModelFormatError: If torch cannot trace this architecture.
+    """
+    model: Any = transformers.AutoModelForSequenceClassification.from_pretrained(
+        folder,
+        attn_implementation="eager",
+        dtype=torch.float32,
+        trust_remote_code=False,
+        use_safetensors=True,
+    )
+    wrapper = _WRAPPERS.get(model.config.model_type, _Plain)(model, input_names).eval()
+    example = [torch.ones(_EXAMPLE, dtype=torch.int64) for _ in input_names]
+    free = {name: {0: "batch", 1: "tokens"} for name in input_names}
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                wrapper,
+                tuple(example),
+                str(path),
+                input_names=list(input_names),
+                output_names=["logits"],
+                dynamic_axes={**free, "logits": {0: "batch"}},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+    except (torch.onnx.errors.OnnxExporterError, RuntimeError, TypeError) as exc:
+        raise ModelFormatError(
+            f"torch {torch.__version__} cannot write {model.config.model_type} as ONNX: "
+            f"{type(exc).__name__}. BERT and ModernBERT are known to work."
+        ) from exc
+
+
+def quantize_weights(source: Path, path: Path) -> None:
+    """Write a graph with int8 weights; activations are quantized as they come.
+
+    Matrices and embeddings get one scale per output channel. Weights use seven bits, so that
+    8-bit products cannot saturate on CPUs without VNNI, and results agree between machines. The
+    classification head stays in fp32.
+    """
+    quantization = require("train", "onnxruntime.quantization")
+    with tempfile.TemporaryDirectory() as scratch:
+        prepared = Path(scratch) / "prepared.onnx"
+        quantization.quant_pre_process(
+            str(source), str(prepared), skip_symbolic_shape=True, skip_optimization=False
+        )
+        quantization.quantize_dynamic(
+            str(prepared),
+            str(path),
+            op_types_to_quantize=list(_QUANTIZED),
+            per_channel=True,
+            reduce_range=True,
+            weight_type=quantization.QuantType.QInt8,
+            nodes_to_exclude=_head_nodes(prepared),
+            extra_options={"MatMulConstBOnly": True},
+        )
+
+
+def _head_nodes(path: Path) -> list[str]:
+    """Return the names of nodes that belong to the classification head."""
+    onnx = require("train", "onnx")
+    graph = onnx.load(str(path), load_external_data=False).graph
+    heads = ("/classifier/", "/pooler/", "/head/")
+    return [node.name for node in graph.node if any(head in node.name for head in heads)]
