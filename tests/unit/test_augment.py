@@ -129,9 +129,7 @@ def test_the_same_seed_gives_the_same_rows(folders: tuple[Path, Path], tmp_path:
     assert hashes[0] != hashes[2]
 
 
-def test_rows_near_a_benchmark_row_are_dropped(
-    folders: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_rows_near_a_benchmark_row_are_dropped(folders: tuple[Path, Path], tmp_path: Path) -> None:
     from pangolin_guard.train.decontaminate import make_signatures, save_signatures
 
     asks = [row["text"] for row in _rows() if row["checkpoint"] == "user_input"]
@@ -151,7 +149,9 @@ def test_a_split_without_material_leaves_the_step_out(
     data, harmful = folders
     thin = [row for row in _rows() if row["checkpoint"] != "plan"]
     pq.write_table(pa.Table.from_pylist(thin, schema=SCHEMA), data / "validation.parquet")
-    manifest = augment_dataset(data, harmful, tmp_path / "out", options=AugmentOptions(counts=SMALL))
+    manifest = augment_dataset(
+        data, harmful, tmp_path / "out", options=AugmentOptions(counts=SMALL)
+    )
     assert not any(key.startswith("plan") for key in manifest["made"]["validation"])
     assert any(key.startswith("plan") for key in manifest["made"]["train"])
 

@@ -52,7 +52,9 @@ def test_typos_change_a_text_but_leave_most_of_it() -> None:
 
 
 def test_lookalikes_are_no_ascii_letters() -> None:
-    assert not any(c in "aeocpxiy" for c in SPELLINGS["lookalike"]("cope apex icy", random.Random()))
+    assert not any(
+        c in "aeocpxiy" for c in SPELLINGS["lookalike"]("cope apex icy", random.Random())
+    )
 
 
 def test_suffixes_and_tails_differ_from_draw_to_draw() -> None:

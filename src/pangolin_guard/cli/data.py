@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pangolin_guard.cli.augment import augment
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -23,7 +25,10 @@ Tell = Callable[[str, int, int], None]
 
 @click.group()
 def data() -> None:
-    """Build and inspect training data."""
+    """Build, augment and inspect training data."""
+
+
+data.add_command(augment)
 
 
 @data.command()

@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "AugmentOptions": "augment",
+    "augment_dataset": "augment",
     "BuildOptions": "dataset",
     "build_dataset": "dataset",
     "dataset_stats": "stats",

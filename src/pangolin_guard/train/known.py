@@ -139,9 +139,7 @@ class Margins:
         return ScoredRows(p, self.unsafe, self.tokens, self.checkpoints)
 
 
-def score_known(
-    engine: Engine, rows: KnownRows, *, track: Track = iter
-) -> tuple[Margins, Margins]:
+def score_known(engine: Engine, rows: KnownRows, *, track: Track = iter) -> tuple[Margins, Margins]:
     """Score whole texts at their checkpoint, and with the origin unknown.
 
     Rows without a token are left out of both; rows that mean nothing without their checkpoint

@@ -23,7 +23,7 @@ DATA_CHECKPOINTS = (
     Checkpoint.TOOL_DESCRIPTION,
     Checkpoint.MEMORY,
 )
-_VERBS = frozenset(
+_COMMANDS = (
     "add act analyze answer arrange ask assume brainstorm build calculate change check choose "
     "classify come combine compare compile compose compute consider construct convert correct "
     "create critique debug define deliver describe design determine develop discuss draft draw edit "
@@ -31,8 +31,9 @@ _VERBS = frozenset(
     "imagine implement improve invent list make name offer organize outline paraphrase perform plan "
     "please predict prepare present propose provide rank rate recommend reformat rephrase rewrite "
     "search select send set shorten show simplify solve sort suggest summarize take tell think "
-    "translate turn use verify write".split()
+    "translate turn use verify write"
 )
+_VERBS = frozenset(_COMMANDS.split())
 _DISGUISED = frozenset({"obfuscated", "cipher", "encoded_or_prefix_attack", "gcg"})
 
 

@@ -62,7 +62,9 @@ def hide(payload: str, rng: random.Random) -> str:
 def as_record(carrier: str, payload: str, rng: random.Random) -> str:
     """Return a tool's output that holds a flat text in a field of its own: JSON or a small page."""
     if rng.random() < 0.3:
-        return f"<html><body><article>{html.escape(carrier)}</article>\n<p>{payload}</p></body></html>"
+        return (
+            f"<html><body><article>{html.escape(carrier)}</article>\n<p>{payload}</p></body></html>"
+        )
     key = rng.choice(("comment", "notes", "description", "message", "title", "footer"))
     record: dict[str, object] = {"id": rng.randrange(10**6), "content": carrier, key: payload}
     if rng.random() < 0.5:

@@ -78,9 +78,7 @@ def _clean(kit: Kit) -> Row:
     """Make the twin of a splice: a carrier with ordinary text inserted, or with none."""
     row, carrier = _carrier(kit)
     shape = kit.rng.random()
-    other = splice.crop(
-        kit.pools.carriers.draw(kit.rng)["text"], kit.rng.randint(30, 220), kit.rng
-    )
+    other = splice.crop(kit.pools.carriers.draw(kit.rng)["text"], kit.rng.randint(30, 220), kit.rng)
     if shape < 0.2:
         text, place = splice.as_record(carrier, splice.flat(other), kit.rng), Checkpoint.TOOL_OUTPUT
         return _row(row, text, 0, checkpoint=place, kind="carrier")

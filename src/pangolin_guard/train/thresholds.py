@@ -228,9 +228,7 @@ def _cell(rows: ScoredRows, parent: float, *, least: float, like: Cell) -> Cell:
     thin = is_thin(len(benign), like.target_fpr)
     threshold = parent if thin else choose_threshold(benign, like.target_fpr)
     provenance = Provenance(like.date, like.model_sha256)
-    cell = measure(
-        rows, max(threshold, least), target_fpr=like.target_fpr, provenance=provenance
-    )
+    cell = measure(rows, max(threshold, least), target_fpr=like.target_fpr, provenance=provenance)
     return replace(cell, pooled=thin)
 
 

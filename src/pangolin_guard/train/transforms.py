@@ -19,12 +19,13 @@ _LEET = str.maketrans({"a": "4", "e": "3", "i": "1", "o": "0", "s": "5", "t": "7
 _LOOKALIKE = str.maketrans(
     {"a": "а", "e": "е", "o": "о", "c": "с", "p": "р", "x": "х", "i": "і", "y": "у"}
 )
-_SUFFIX_PARTS = (
+# Tokens of the kind that the search of arXiv 2307.15043 ends in; only their mixture is drawn.
+_SUFFIX_WORDS = (
     "describing + similarly sure oppose ]( Me giving ** one please ? revert with \\ ! -- Two "
     "== interface Manuel {{ ;) }} here ;-) tutorial <- Seq ]] written inverse latex `` ` proceed "
     "%% ## && @ :: == => sentence opposite ?? Now => textbf bomb :( ( Sure steps ~~ formatting } "
     "Bullet {[ ]} typing Begin || italic ... \\n int cout $$ >> undefined ()) null ;; /> weekday"
-).split()
+)
 
 
 def base64_text(text: str, _rng: random.Random) -> str:
@@ -133,7 +134,8 @@ def wrap_encoded(text: str, rng: random.Random) -> str:
 
 def gibberish_suffix(rng: random.Random) -> str:
     """Make a string that looks like an optimised suffix (GCG, arXiv 2307.15043)."""
-    parts = [rng.choice(_SUFFIX_PARTS) for _ in range(rng.randint(10, 24))]
+    words = _SUFFIX_WORDS.split()
+    parts = [rng.choice(words) for _ in range(rng.randint(10, 24))]
     return "".join(part + rng.choice(("", " ", " ")) for part in parts).strip()
 
 
