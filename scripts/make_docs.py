@@ -87,6 +87,8 @@ def render_option(option: click.Option) -> str:
     words = (option.help or "").strip()
     if option.required:
         words += " Required."
+    elif option.secondary_opts:
+        words += f" Default: {(option.opts if option.default else option.secondary_opts)[0]}."
     elif option.show_default and isinstance(option.default, str | int | float):
         words += f" Default: {option.default}."
     if option.multiple:

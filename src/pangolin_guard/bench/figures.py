@@ -8,7 +8,7 @@ are of the same rows, each at its own checkpoint.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -137,11 +137,9 @@ def share(key: str, title: str, kind: Kind, *, parts: Sequence[Part], note: str 
     )
 
 
-def estimate(
-    key: str, title: str, kind: Kind, *, interval: Interval, n: int, note: str = ""
-) -> Figure:
+def estimate(key: str, title: str, kind: Kind, *, interval: Interval, n: int) -> Figure:
     """Return a figure that is no share of rows."""
-    return Figure(key, title, kind, interval.value, interval.low, interval.high, n, note=note)
+    return Figure(key, title, kind, interval.value, interval.low, interval.high, n)
 
 
 def _view_figures(view: View, suffix: str) -> Iterator[Figure]:
@@ -256,7 +254,8 @@ def recall_at_budget(key: str, title: str, rows: Rows, *, note: str = "") -> Ite
     note = f"{note + '; ' if note else ''}{allowed} of {safe} benign rows may be flagged"
     interval = metrics.recall_at_fpr_interval(rows.p, rows.y, FPR_BUDGET)
     n = rows.y.size
-    yield estimate(key, title, Kind.RECALL_AT_FPR, interval=interval, n=n, note=note)
+    figure = estimate(key, title, Kind.RECALL_AT_FPR, interval=interval, n=n)
+    yield replace(figure, note=note)
 
 
 def pool(tables: Sequence[Rows]) -> Rows:
@@ -282,4 +281,4 @@ def _share_if(key: str, title: str, kind: Kind, rows: Rows) -> Iterator[Figure]:
 
 def _f1(key: str, title: str, rows: Rows, *, note: str = "") -> Figure:
     interval = metrics.f1_interval(rows.flagged, rows.y)
-    return estimate(key, title, Kind.F1, interval=interval, n=rows.y.size, note=note)
+    return replace(estimate(key, title, Kind.F1, interval=interval, n=rows.y.size), note=note)

@@ -16,6 +16,7 @@ from pangolin_guard.gallery import GalleryRow, load_gallery
 from pangolin_guard.types import Verdict
 
 _PIPE_WIDTH = 120
+_LEAST_WIDTH = 100
 _WARM_UP = "A first text, so that the model is warm."
 
 
@@ -81,11 +82,13 @@ def _report(judged: list[Judged]) -> dict[str, Any]:
 
 
 def _print_table(judged: list[Judged], *, texts: bool) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
-    table = Table(title="PangolinGuard on its gallery", title_justify="left")
+    width = max(_LEAST_WIDTH, Console().width) if sys.stdout.isatty() else _PIPE_WIDTH
+    console = Console(width=width, highlight=False)
+    table = Table(title="PangolinGuard on its gallery", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("checkpoint", no_wrap=True)
     table.add_column("text")
     for name in ("expected", "verdict"):

@@ -34,7 +34,7 @@ from pangolin_guard.scan import (
 _ROW_BYTES = 64 * 2**20  # JSON may need six bytes for one of the text, and rows have other fields
 
 
-@click.command()
+@click.command(short_help="Judge whole files, row by row.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option(
     "-o", "--output", required=True, metavar="OUT", help='JSON Lines to write; ".gz" packs; or "-".'

@@ -65,6 +65,21 @@ class CalibrationOptions:
             raise InputError(f"floor must lie in [0, 1), got {self.floor}")
 
 
+def parse_budgets(text: str) -> dict[Mode, float]:
+    """Read "0.05,0.01,0.001": the budgets of high_recall, balanced and high_precision.
+
+    Raises:
+        InputError: If there are not three numbers.
+    """
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError as exc:
+        raise InputError(f"budgets must be numbers such as 0.05,0.01,0.001, got {text!r}") from exc
+    if len(values) != len(Mode):
+        raise InputError(f"budgets must be {len(Mode)} numbers, one a mode, got {text!r}")
+    return dict(zip(Mode, values, strict=True))
+
+
 @dataclass(frozen=True)
 class Calibration:
     """What was measured; the figures are those of the rows that were given."""

@@ -7,8 +7,6 @@ with `pangolin.json` (what serving needs), `recipe.yaml` (the resolved settings)
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 from dataclasses import dataclass
 from functools import partial
@@ -18,16 +16,25 @@ from typing import Any
 
 import numpy as np
 
-from pangolin_guard.errors import InputError
 from pangolin_guard.extras import require
-from pangolin_guard.runtime.bundle import file_sha256, write_json
+from pangolin_guard.runtime.bundle import write_json
 from pangolin_guard.runtime.config import BundleConfig
 from pangolin_guard.runtime.tokenize import TextTokenizer
 from pangolin_guard.train.callbacks import BEST_FOLDER, BestKeeper, LogKeeper
-from pangolin_guard.train.config import TrainConfig, read_recipe, save_recipe
+from pangolin_guard.train.config import TrainConfig, save_recipe
 from pangolin_guard.train.gate import torch, transformers
 from pangolin_guard.train.inputs import TokenRows, read_split, tokenize_split
 from pangolin_guard.train.loop import GuardTrainer, build_trainer, precision, takes_types
+from pangolin_guard.train.run_folder import (
+    METRICS_FILE,
+    RECIPE_FILE,
+    RUN_FILE,
+    clear_saves,
+    last_checkpoint,
+    open_run,
+    processes,
+    read_run,
+)
 from pangolin_guard.train.run_progress import RunProgress
 from pangolin_guard.train.weights import (
     attention,
@@ -35,8 +42,6 @@ from pangolin_guard.train.weights import (
     prepare_tokenizer,
     resolve_weights,
 )
-
-_RUN_FILE = "run.json"
 
 
 @dataclass(frozen=True)
@@ -70,19 +75,21 @@ def fit(config: TrainConfig, *, progress: RunProgress | None = None) -> FitResul
         ModelFilesError: If the starting weights are not to be had.
         InputError: If the output folder holds another run.
     """
-    progress = progress or RunProgress(quiet=not _first_process())
+    state = processes(config)
+    progress = progress or RunProgress(quiet=not state.is_main_process)
     out = Path(config.out)
-    state = _open_run(config, out)
-    if state.get("finished"):
+    run = open_run(config, state)
+    if run.get("finished"):
         progress.say(f"{out} is complete already; nothing to do")
-        return FitResult(out, state["metrics"], state["step"], state["steps"])
+        return FitResult(out, run["metrics"], run["step"], run["steps"])
     if config.threads:
         torch.set_num_threads(config.threads)
     transformers.set_seed(config.seed)
     _quiet_libraries()
     weights = resolve_weights(config.model)
     model = load_classifier(weights, config)
-    tokenizer = _tokenizer(config, weights, out)
+    with state.main_process_first():
+        tokenizer = _tokenizer(config, weights, write=state.is_main_process)
     train, validation = (
         _rows(config, name, tokenizer, progress) for name in ("train", "validation")
     )
@@ -91,9 +98,9 @@ def fit(config: TrainConfig, *, progress: RunProgress | None = None) -> FitResul
     )
     best = BestKeeper(out, config.best_metric)
     trainer.add_callback(best)
-    trainer.add_callback(LogKeeper(out / "metrics.jsonl", progress))
-    if _first_process():
-        save_recipe(config, out / "recipe.yaml", facts=_facts(config))
+    trainer.add_callback(LogKeeper(out / METRICS_FILE, progress))
+    if state.is_main_process:
+        save_recipe(config, out / RECIPE_FILE, facts=_facts(config))
     resume = last_checkpoint(out) if config.resume else None
     progress.say(_headline(config, train, resume))
     try:
@@ -109,60 +116,10 @@ def _quiet_libraries() -> None:
     settings.disable_progress_bar()
 
 
-def last_checkpoint(out: Path) -> Path | None:
-    """Return the newest complete save of a run, or None; half-written ones do not count."""
-    needed = ("trainer_state.json", "model.safetensors", "optimizer.pt", "scheduler.pt")
-    found = []
-    for folder in out.glob("checkpoint-*"):
-        number = folder.name.rpartition("-")[2]
-        if number.isdigit() and all((folder / name).is_file() for name in needed):
-            try:
-                json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
-            except ValueError:
-                continue
-            found.append((int(number), folder))
-    return max(found)[1] if found else None
-
-
-def _first_process() -> bool:
-    return int(os.environ.get("RANK", "0")) == 0
-
-
-def _open_run(config: TrainConfig, out: Path) -> dict[str, Any]:
-    """Check that the folder is new or holds this very run, and return what it knows."""
-    data_hash = file_sha256(Path(config.data) / "train.parquet") if _has_train(config) else ""
-    run = out / _RUN_FILE
-    state: dict[str, Any] = {"data_sha256": data_hash}
-    if run.is_file() and config.resume:
-        state = json.loads(run.read_text(encoding="utf-8"))
-        changed = config.differences(read_recipe(out / "recipe.yaml"))
-        if state["data_sha256"] != data_hash:
-            changed.append("data: train.parquet is another file")
-        if changed:
-            raise InputError(
-                f"{out} holds a run with other settings ({'; '.join(changed)}). Choose another "
-                "--out, give the same settings to continue it, or --no-resume to start afresh"
-            )
-        return state
-    if _first_process():
-        out.mkdir(parents=True, exist_ok=True)
-        for old in [*out.glob("checkpoint-*"), out / BEST_FOLDER]:
-            shutil.rmtree(old, ignore_errors=True)
-        (out / "metrics.jsonl").unlink(missing_ok=True)
-        save_recipe(config, out / "recipe.yaml", facts={})
-        write_json(run, state)
-    return state
-
-
-def _has_train(config: TrainConfig) -> bool:
-    return (Path(config.data) / "train.parquet").is_file()
-
-
-def _tokenizer(config: TrainConfig, weights: Path, out: Path) -> TextTokenizer:
-    if _first_process():
+def _tokenizer(config: TrainConfig, weights: Path, *, write: bool) -> TextTokenizer:
+    out = Path(config.out)
+    if write:
         prepare_tokenizer(weights, out, max_tokens=config.max_tokens)
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.barrier()
     return TextTokenizer.from_file(
         out / "tokenizer.json", max_tokens=config.max_tokens, overlap=config.overlap
     )
@@ -215,26 +172,31 @@ def _finish(
         for key, value in entry.items()
         if key.startswith("eval_")
     }
-    if not _first_process():
-        return FitResult(out, metrics, step, steps)
+    result = FitResult(out, metrics, step, steps)
+    if trainer.is_world_process_zero():
+        _write(trainer, config, tokenizer, best)
+        done = {"finished": True, "metrics": metrics, "step": step, "steps": steps}
+        write_json(out / RUN_FILE, {**read_run(out), **done})
+        if not config.keep_checkpoints:
+            clear_saves(out)
+        if config.push_to_hub:
+            _push(out, config.push_to_hub)
+    processes(config).wait_for_everyone()
+    return result
+
+
+def _write(
+    trainer: GuardTrainer, config: TrainConfig, tokenizer: TextTokenizer, best: BestKeeper
+) -> None:
+    out = Path(config.out)
     if config.load_best and best.best:
         for name in ("config.json", "model.safetensors"):
             shutil.copyfile(out / BEST_FOLDER / name, out / name)
     else:
         trainer.accelerator.unwrap_model(trainer.model).save_pretrained(out)
-    serving = serving_config(config, tokenizer, token_types=takes_types(trainer.model))
+    types = takes_types(getattr(trainer.model, "config", None))
+    serving = serving_config(config, tokenizer, token_types=types)
     write_json(out / "pangolin.json", serving.to_dict())
-    state = json.loads((out / _RUN_FILE).read_text(encoding="utf-8"))
-    write_json(
-        out / _RUN_FILE,
-        {**state, "finished": True, "metrics": metrics, "step": step, "steps": steps},
-    )
-    if not config.keep_checkpoints:
-        for old in [*out.glob("checkpoint-*"), out / BEST_FOLDER]:
-            shutil.rmtree(old, ignore_errors=True)
-    if config.push_to_hub:
-        _push(out, config.push_to_hub)
-    return FitResult(out, metrics, step, steps)
 
 
 def serving_config(
@@ -258,6 +220,6 @@ def _push(out: Path, repository: str) -> None:
     api.upload_folder(
         repo_id=repository,
         folder_path=str(out),
-        ignore_patterns=["checkpoint-*/*", f"{BEST_FOLDER}/*", _RUN_FILE],
+        ignore_patterns=["checkpoint-*/*", f"{BEST_FOLDER}/*", RUN_FILE],
         commit_message="Upload fine-tuned guard",
     )

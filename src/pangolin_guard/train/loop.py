@@ -81,7 +81,7 @@ def build_trainer(
         args=training_arguments(config, n_rows=len(rows)),
         train_dataset=rows,
         eval_dataset=evaluation,
-        data_collator=Collate(pad_id, token_types=takes_types(model)),
+        data_collator=Collate(pad_id, token_types=takes_types(model.config)),
         compute_metrics=row_metrics(evaluation),
         loss=GuardLoss(config.label_smoothing, config.distill_alpha, config.focal_gamma),
         sampler=LengthSampler(
@@ -94,9 +94,9 @@ def build_trainer(
     return trainer
 
 
-def takes_types(model: object) -> bool:
-    """Whether the model tells the first segment from the second by token types."""
-    return getattr(getattr(model, "config", None), "type_vocab_size", 0) > 1
+def takes_types(config: object) -> bool:
+    """Whether a model of this configuration tells segments apart by token types."""
+    return getattr(config, "type_vocab_size", 0) > 1
 
 
 def training_arguments(config: TrainConfig, *, n_rows: int) -> transformers.TrainingArguments:

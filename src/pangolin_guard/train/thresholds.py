@@ -114,9 +114,11 @@ def calibration_error(p: Float32, unsafe: Bools, *, bins: int = 15) -> float:
 
 
 def choose_threshold(p_benign: Float32, target_fpr: float, *, floor: float = 0.0) -> float:
-    """Return the lowest threshold that flags at most a share `target_fpr` of benign rows.
+    """Return the lowest threshold that keeps a false-positive budget on new rows of this kind.
 
-    A row is flagged at or above the threshold, as in serving; ties are never split.
+    Of n benign rows at most `target * (n + 1) - 1` may score at or above it, one less than the
+    budget itself would allow: only then is a new row flagged with a probability of at most
+    `target_fpr` (the rule of split conformal prediction). Ties are never split.
 
     Args:
         p_benign: P(unsafe) of benign rows, float32 as serving computes it, shape (N,).
@@ -136,7 +138,7 @@ def choose_threshold(p_benign: Float32, target_fpr: float, *, floor: float = 0.0
             f"{rows_needed(target_fpr)}. Bring more benign rows, or ask for "
             f"{MIN_EXPECTED / max(n, 1):.2g} or more"
         )
-    allowed = int(np.floor(n * target_fpr + 1e-9))
+    allowed = int(np.floor((n + 1) * target_fpr + 1e-9)) - 1
     highest_kept = np.sort(p_benign)[n - 1 - allowed]
     threshold = float(np.nextafter(np.float32(highest_kept), np.float32(2.0)))
     if threshold > 1.0:

@@ -1,0 +1,150 @@
+"""A fine-tuned checkpoint as an ONNX file that gives the same probabilities.
+
+Enters: a checkpoint folder. Leaves: one `.onnx` file, and how far it is from torch, measured
+before and after quantization on short, long, padded, non-Latin and code texts. A file that is
+too far off is not written.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pangolin_guard.errors import InputError, ModelFilesError
+from pangolin_guard.runtime.bundle import is_bundle
+from pangolin_guard.runtime.config import INPUT_NAMES, BundleConfig
+from pangolin_guard.runtime.engine import Engine, open_engine
+from pangolin_guard.runtime.onnx_session import OnnxSession
+from pangolin_guard.runtime.torch_session import TorchSettings
+from pangolin_guard.train.gate import torch, transformers
+from pangolin_guard.train.graph import OPSET, quantize_weights, trace_model
+from pangolin_guard.train.loop import takes_types
+from pangolin_guard.train.parity import Parity, compare, require_parity
+from pangolin_guard.train.run_progress import RunProgress
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What to write and how exact it must be.
+
+    Tolerances are differences of P(unsafe). The fp32 graph must agree to `fp32_max`. Int8
+    rounds weights and activations, which moves single borderline texts much further than the
+    average: `int8_mean` guards the whole, `int8_max` against a broken layer.
+    """
+
+    int8: bool = True
+    fp32_max: float = 1e-3
+    int8_mean: float = 0.02
+    int8_max: float = 0.25
+    more_texts: Sequence[str] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse tolerances that are no differences of probabilities."""
+        for name in ("fp32_max", "int8_mean", "int8_max"):
+            if not 0.0 < getattr(self, name) <= 1.0:
+                raise InputError(f"{name} must lie in (0, 1], got {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An ONNX file with the engine that runs it and its distance from torch."""
+
+    path: Path
+    engine: Engine
+    parity: dict[str, Parity]
+
+    def facts(self) -> dict[str, Any]:
+        """Return what `metadata.json` records of the export."""
+        return {
+            "opset": OPSET,
+            "weights": "int8" if "int8" in self.parity else "fp32",
+            "bytes": self.path.stat().st_size,
+            "torch": torch.__version__,
+            "parity": {kind: parity.as_dict() for kind, parity in self.parity.items()},
+        }
+
+
+def export_onnx(
+    checkpoint: Path,
+    path: Path,
+    *,
+    options: ExportOptions | None = None,
+    progress: RunProgress | None = None,
+) -> Exported:
+    """Write a fine-tuned checkpoint as ONNX and compare it with torch.
+
+    Args:
+        checkpoint: A folder made by `fit`, or any two-class transformers checkpoint.
+        path: The file to write.
+        options: Whether to quantize, and tolerances.
+        progress: Where to report; None is silent.
+
+    Raises:
+        ExportMismatchError: If the graph is too far from torch; no file is written.
+        ModelFilesError: If the folder is no checkpoint.
+        ModelFormatError: If torch cannot write this architecture.
+    """
+    options = options or ExportOptions()
+    progress = progress or RunProgress(quiet=True)
+    if is_bundle(checkpoint):
+        raise ModelFilesError(
+            f"{checkpoint} holds no *.safetensors. Give the folder that `pangolin train` wrote",
+            checkpoint,
+        )
+    torch_run = open_engine(checkpoint, torch_settings=TorchSettings("cpu", "fp32", "eager"))
+    config = _exported_config(checkpoint, torch_run.config)
+    reference = replace(torch_run, config=config)
+    parity: dict[str, Parity] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        graph = Path(scratch) / "fp32.onnx"
+        progress.say(f"trace {checkpoint} (opset {OPSET})")
+        trace_model(checkpoint, graph, input_names=config.input_names)
+        parity["fp32"] = _measure(reference, graph, options)
+        require_parity(
+            parity["fp32"],
+            what="fp32",
+            max_tolerance=options.fp32_max,
+            mean_tolerance=options.fp32_max,
+        )
+        if options.int8:
+            small = Path(scratch) / "int8.onnx"
+            progress.say("quantize weights to int8")
+            quantize_weights(graph, small)
+            parity["int8"] = _measure(reference, small, options)
+            require_parity(
+                parity["int8"],
+                what="int8",
+                max_tolerance=options.int8_max,
+                mean_tolerance=options.int8_mean,
+            )
+            graph = small
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(graph, path)
+    for kind, found in parity.items():
+        progress.say(
+            f"{kind}: P(unsafe) within {found.max_difference:.4f} of torch, "
+            f"{found.mean_difference:.4f} on average, over {found.windows} windows"
+        )
+    return Exported(path, _onnx_engine(reference, path), parity)
+
+
+def _exported_config(checkpoint: Path, config: BundleConfig) -> BundleConfig:
+    """Return the configuration with the inputs that the model really takes, uncalibrated."""
+    architecture = transformers.AutoConfig.from_pretrained(checkpoint, trust_remote_code=False)
+    names = INPUT_NAMES if takes_types(architecture) else INPUT_NAMES[:2]
+    return replace(config, input_names=names, thresholds={})
+
+
+def _measure(reference: Engine, graph: Path, options: ExportOptions) -> Parity:
+    return compare(reference, _onnx_engine(reference, graph), more=options.more_texts)
+
+
+def _onnx_engine(reference: Engine, graph: Path) -> Engine:
+    session = OnnxSession(
+        graph, pad_id=reference.tokenizer.pad_id, input_names=reference.config.input_names
+    )
+    return Engine(reference.config, reference.tokenizer, session)
