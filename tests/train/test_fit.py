@@ -10,8 +10,10 @@ import subprocess
 import sys
 import time
 
+import pyarrow as pa
 import pytest
 import yaml
+from pyarrow import parquet
 from tiny_train import train_config
 
 from pangolin_guard import DatasetError, InputError
@@ -133,6 +135,40 @@ def test_no_resume_starts_afresh(finished, tiny_weights, dataset, tmp_path):
     result = run(tiny_weights, dataset, copy, max_steps=8, resume=False)
     assert result.steps == 8
     assert not (copy / "checkpoint-4" / "optimizer.pt").is_file() or last_checkpoint(copy)
+
+
+@pytest.fixture(scope="module")
+def taught(dataset, tmp_path_factory):
+    """The dataset with a teacher's probabilities for half of the rows."""
+    folder = shutil.copytree(dataset, tmp_path_factory.mktemp("taught") / "data")
+    table = parquet.read_table(folder / "train.parquet")
+    teacher = [0.8 if i % 2 else None for i in range(table.num_rows)]
+    table = table.append_column("teacher_p", pa.array(teacher, pa.float32()))
+    parquet.write_table(table, folder / "train.parquet")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"gradient_checkpointing": True, "attn_implementation": "eager"},
+        {"gradient_accumulation": 2, "schedule": "cosine"},
+        {"pooling": "mean", "class_balance": True, "focal_gamma": 1.0},
+        {"distill_alpha": 0.5, "label_smoothing": 0.05, "dropout": 0.1},
+        {"precision": "bf16", "group_by_length": False, "workers": 1},
+        {"load_best": False, "keep_checkpoints": False, "eval_form": "blind"},
+        {"trainer": {"adam_beta2": 0.98}, "report_to": "tensorboard"},
+    ],
+)
+def test_every_option_trains(tiny_weights, taught, tmp_path, monkeypatch, changes):
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "logs"))
+    steps = {"max_steps": 2, "eval_steps": 2, "save_steps": 2}
+    result = run(tiny_weights, taught, tmp_path / "run", **steps | changes)
+    assert result.steps == 2
+    saved = json.loads((result.path / "config.json").read_text())
+    assert saved["classifier_pooling"] == changes.get("pooling", "cls")
+    kept = list(result.path.glob("checkpoint-*"))
+    assert bool(kept) == changes.get("keep_checkpoints", True)
 
 
 def test_a_missing_dataset_says_what_to_run(tiny_weights, tmp_path):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from pangolin_guard import ExportMismatchError
-from pangolin_guard.train.parity import PARITY_TEXTS, Parity, compare, require_parity
+from pangolin_guard.train.parity import PARITY_TEXTS, Parity, compare, expect, require_parity
 
 
 def test_the_texts_cover_what_breaks_exports(fake_engine):
     assert set(PARITY_TEXTS) == {"short", "long", "non_latin", "code", "odd"}
-    parity = compare(fake_engine(1.0), fake_engine(1.0), more=["one more text"])
+    parity = compare(expect(fake_engine(1.0), more=["one more text"]), fake_engine(1.0))
     assert parity.max_difference == 0.0
     assert set(parity.by_kind) == {*PARITY_TEXTS, "more"}
     assert parity.windows > 100
@@ -23,7 +23,7 @@ def test_a_difference_is_seen_where_it_is(fake_engine):
     def odd(window):
         return 3.0 if len(window) > 30 else 1.0
 
-    parity = compare(fake_engine(1.0), fake_engine(odd))
+    parity = compare(expect(fake_engine(1.0)), fake_engine(odd))
     assert parity.by_kind["long"] == pytest.approx(0.2215, abs=1e-3)
     assert 0 < parity.mean_difference < parity.max_difference
 
@@ -37,7 +37,7 @@ def test_a_run_that_depends_on_its_batch_is_noticed(fake_engine):
             return np.array([[0.0, margin]] * len(windows), np.float32)
 
     engine = replace(fake_engine(0.0), session=Crowded())
-    assert compare(fake_engine(0.0), engine).batch == pytest.approx(0.1225, abs=1e-3)
+    assert compare(expect(fake_engine(0.0)), engine).batch == pytest.approx(0.1225, abs=1e-3)
 
 
 def found(**changes):

@@ -55,8 +55,8 @@ def test_columns_that_are_missing_get_neutral_values(tmp_path):
     ],
 )
 def test_a_bad_value_is_reported_by_field_and_never_by_text(tmp_path, row, field):
+    neutral = {"weight": 1.0} if field == "weight" else {}
     with pytest.raises(DatasetError, match=f"field '{field}'") as caught:
-        neutral = {"weight": 1.0} if field == "weight" else {}
         split_from(tmp_path, {"text": "secret words", **neutral}, {**neutral, **row})
     assert "secret" not in str(caught.value)
 

@@ -10,6 +10,18 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "CalibrationOptions": "calibrate",
+    "ExportOptions": "export",
+    "FitResult": "fit",
+    "PackageOptions": "package",
+    "TrainConfig": "config",
+    "calibrate_model": "calibrate",
+    "export_onnx": "export",
+    "read_benign": "known",
+    "read_known": "known",
+    "read_recipe": "config",
+    "recipe_path": "config",
+    "resolve_config": "config",
     "AugmentOptions": "augment",
     "augment_dataset": "augment",
     "BuildOptions": "dataset",

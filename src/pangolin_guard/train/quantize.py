@@ -1,0 +1,162 @@
+"""Int8 weights for an ONNX graph, with one activation scale per token.
+
+Enters: an fp32 graph. Leaves: the same graph with int8 matrices and embeddings. Activations are
+quantized as they come, every token on its own, so a text scores the same alone and in a batch,
+which ONNX Runtime's own dynamic quantization (one scale per batch) does not give. Needs the
+`onnx` package alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pangolin_guard.extras import require
+
+WEIGHT_LEVELS = 63
+"""Seven bits: the sum of two products then fits 16 bits, so CPUs without VNNI cannot saturate."""
+_EMBEDDING_LEVELS = 127
+_FEWEST_ROWS = 64  # a smaller table of embeddings is not worth quantizing
+_TINY = 1e-10
+_PREFIX = "int8/"
+
+
+def quantize_weights(source: Path, path: Path) -> None:
+    """Write a graph with int8 matrices and embeddings.
+
+    Matrices get one scale per output column, embeddings one per row, activations one per token.
+    Matrices of the classification head (`Gemm` nodes, one row per text) stay in fp32.
+
+    Args:
+        source: The fp32 graph.
+        path: The file to write.
+    """
+    onnx = require("train", "onnx")
+    model = onnx.load(str(source))
+    _Rewriter(onnx, model.graph).run()
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+class _Rewriter:
+    """Replaces nodes of one graph; weights that nothing uses any more go."""
+
+    def __init__(self, onnx: Any, graph: Any) -> None:  # noqa: ANN401 - an optional module
+        self._onnx = onnx
+        self._graph = graph
+        self._weights = {entry.name: entry for entry in graph.initializer}
+        self._nodes: list[Any] = []
+        self._quantized: dict[str, str] = {}
+
+    def run(self) -> None:
+        """Rewrite every matrix product and embedding."""
+        for name, value in (
+            ("zero_point", np.array(128, np.uint8)),
+            ("step", np.array(1 / 127, np.float32)),
+            ("tiny", np.array(_TINY, np.float32)),
+            ("axis", np.array([1], np.int64)),
+        ):
+            self._constant(name, value)
+        for node in self._graph.node:
+            if node.op_type == "MatMul" and self._rank(node.input[1]) == 2:
+                self._matrix(node)
+            elif node.op_type == "Gather" and self._is_table(node.input[0]):
+                self._embedding(node)
+            else:
+                self._nodes.append(node)
+        used = {name for node in self._nodes for name in node.input}
+        kept = [entry for entry in self._graph.initializer if entry.name in used]
+        del self._graph.node[:]
+        del self._graph.initializer[:]
+        self._graph.node.extend(self._nodes)
+        self._graph.initializer.extend(kept)
+
+    def _matrix(self, node: Any) -> None:  # noqa: ANN401
+        """Replace x @ W by integers: (xq @ Wq) * scale of the token * scale of the column."""
+        x, out = node.input[0], node.output[0]
+        weight = self._value(node.input[1])
+        codes, scale = quantize_columns(weight, WEIGHT_LEVELS)
+        here = _PREFIX + out
+        self._constant(f"{out}/codes", codes)
+        self._constant(f"{out}/scale", scale)
+        self._constant(f"{out}/columns", np.array([weight.shape[1]], np.int64))
+        tokens = self._tokens(x, weight.shape[0])
+        self._add("MatMulInteger", [f"{tokens}/q", f"{here}/codes", f"{_PREFIX}zero_point"], here)
+        self._add("Cast", [here], f"{here}/sum", to=self._onnx.TensorProto.FLOAT)
+        self._add("Mul", [f"{here}/sum", f"{tokens}/scale2"], f"{here}/by_token")
+        self._add("Mul", [f"{here}/by_token", f"{here}/scale"], f"{here}/flat")
+        self._add("Concat", [f"{tokens}/outer", f"{here}/columns"], f"{here}/shape", axis=0)
+        self._add("Reshape", [f"{here}/flat", f"{here}/shape"], out)
+
+    def _tokens(self, x: str, width: int) -> str:
+        """Quantize an activation once, whatever number of matrices reads it."""
+        if x in self._quantized:
+            return self._quantized[x]
+        here = self._quantized[x] = f"{_PREFIX}{x}/tokens"
+        self._constant(f"{x}/tokens/width", np.array([-1, width], np.int64))
+        zero = self._onnx.helper.make_tensor("value", self._onnx.TensorProto.UINT8, [1], [128])
+        self._add("Reshape", [x, f"{here}/width"], f"{here}/flat")
+        self._add("Abs", [f"{here}/flat"], f"{here}/abs")
+        self._add("ReduceMax", [f"{here}/abs"], f"{here}/max", axes=[1], keepdims=0)
+        self._add("Mul", [f"{here}/max", f"{_PREFIX}step"], f"{here}/step")
+        self._add("Max", [f"{here}/step", f"{_PREFIX}tiny"], f"{here}/scale")
+        self._add("Shape", [f"{here}/scale"], f"{here}/count")
+        self._add("ConstantOfShape", [f"{here}/count"], f"{here}/zeros", value=zero)
+        inputs = [f"{here}/flat", f"{here}/scale", f"{here}/zeros"]
+        self._add("QuantizeLinear", inputs, f"{here}/q", axis=0)
+        self._add("Unsqueeze", [f"{here}/scale", f"{_PREFIX}axis"], f"{here}/scale2")
+        self._add("Shape", [x], f"{here}/outer", start=0, end=-1)
+        return here
+
+    def _embedding(self, node: Any) -> None:  # noqa: ANN401
+        """Replace table[ids] by codes[ids] * scale[ids]."""
+        ids, out = node.input[1], node.output[0]
+        codes, scale = quantize_columns(self._value(node.input[0]).T, _EMBEDDING_LEVELS)
+        here = _PREFIX + out
+        self._constant(f"{out}/codes", np.ascontiguousarray(codes.T))
+        self._constant(f"{out}/scale", scale[:, None])
+        self._add("Gather", [f"{here}/codes", ids], f"{here}/rows", axis=0)
+        self._add("Cast", [f"{here}/rows"], f"{here}/cast", to=self._onnx.TensorProto.FLOAT)
+        self._add("Gather", [f"{here}/scale", ids], f"{here}/scales", axis=0)
+        self._add("Mul", [f"{here}/cast", f"{here}/scales"], out)
+
+    def _rank(self, name: str) -> int:
+        return len(self._weights[name].dims) if name in self._weights else 0
+
+    def _is_table(self, name: str) -> bool:
+        if self._rank(name) != 2 or self._weights[name].dims[0] < _FEWEST_ROWS:
+            return False
+        return bool(self._weights[name].data_type == self._onnx.TensorProto.FLOAT)
+
+    def _value(self, name: str) -> NDArray[np.float32]:
+        array = self._onnx.numpy_helper.to_array(self._weights[name])
+        return np.asarray(array, dtype=np.float32)
+
+    def _constant(self, name: str, value: NDArray[Any]) -> None:
+        entry = self._onnx.numpy_helper.from_array(value, _PREFIX + name)
+        self._graph.initializer.append(entry)
+
+    def _add(self, op: str, inputs: list[str], output: str, **attributes: Any) -> None:  # noqa: ANN401
+        name = f"{_PREFIX}{op}/{len(self._nodes)}"
+        node = self._onnx.helper.make_node(op, inputs, [output], name=name, **attributes)
+        self._nodes.append(node)
+
+
+def quantize_columns(
+    weight: NDArray[np.float32], levels: int
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Round a matrix to int8 with one symmetric scale per column.
+
+    Args:
+        weight: float32, shape (K, N).
+        levels: The largest code, 1 to 127.
+
+    Returns:
+        int8 codes of shape (K, N) in [-levels, levels], and float32 scales of shape (N,).
+    """
+    scale = np.maximum(np.abs(weight).max(axis=0) / levels, _TINY).astype(np.float32)
+    codes = np.clip(np.rint(weight / scale), -levels, levels).astype(np.int8)
+    return codes, scale
