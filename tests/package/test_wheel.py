@@ -13,7 +13,7 @@ import pytest
 
 from repo import ROOT, load_script
 
-EXTRAS = ("torch", "transformers", "pyarrow", "datasketch", "matplotlib", "pydantic", "yaml")
+EXTRAS = ("torch", "transformers", "pyarrow", "datasketch", "matplotlib", "pydantic")
 
 
 def run(*command: str | Path, **how) -> subprocess.CompletedProcess:

@@ -12,12 +12,15 @@ import time
 
 import pyarrow as pa
 import pytest
+import torch
 import yaml
 from pyarrow import parquet
 from tiny_train import train_config
 
 from pangolin_guard import DatasetError, InputError
 from pangolin_guard.runtime.bundle import load_checkpoint_config
+from pangolin_guard.runtime.engine import open_engine
+from pangolin_guard.runtime.torch_session import TorchSettings
 from pangolin_guard.train.config import read_recipe, resolve_config
 from pangolin_guard.train.fit import fit
 from pangolin_guard.train.run_folder import last_checkpoint
@@ -171,6 +174,22 @@ def test_every_option_trains(tiny_weights, taught, tmp_path, monkeypatch, change
     assert bool(kept) == changes.get("keep_checkpoints", True)
 
 
+def test_a_push_is_private_and_leaves_the_saves_out(tiny_weights, dataset, tmp_path, monkeypatch):
+    calls = {}
+
+    class Hub:
+        def create_repo(self, name, **settings):
+            calls["repo"] = (name, settings["private"])
+
+        def upload_folder(self, **settings):
+            calls["upload"] = settings
+
+    monkeypatch.setattr("huggingface_hub.HfApi", Hub)
+    run(tiny_weights, dataset, tmp_path / "run", max_steps=2, push_to_hub="me/guard")
+    assert calls["repo"] == ("me/guard", True)
+    assert "checkpoint-*/*" in calls["upload"]["ignore_patterns"]
+
+
 def test_a_missing_dataset_says_what_to_run(tiny_weights, tmp_path):
     with pytest.raises(DatasetError, match="pangolin data build"):
         run(tiny_weights, tmp_path / "nothing", tmp_path / "run")
@@ -182,7 +201,7 @@ def test_two_processes_train_together(tiny_weights, dataset, tmp_path):
     config = train_config(tiny_weights, dataset, tmp_path / "run", **SHORT | {"max_steps": 6})
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(config.as_dict()))
-    launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29571"]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [sys.executable, *launch, "-m", "pangolin_guard", "train", "--recipe", str(recipe)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -194,3 +213,15 @@ def test_two_processes_train_together(tiny_weights, dataset, tmp_path):
     assert load_checkpoint_config(tmp_path / "run") is not None
     entries = read_entries(tmp_path / "run")
     assert [e["step"] for e in entries if "eval_f1" in e] == [4, 6]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_trains_in_bf16_and_the_result_runs_on_a_cpu(tiny_weights, dataset, tmp_path):
+    config = train_config(
+        tiny_weights, dataset, tmp_path / "run", **SHORT, device="cuda", precision="auto"
+    )
+    result = fit(config, progress=RunProgress(quiet=True))
+    assert "# precision used: bf16" in (result.path / "recipe.yaml").read_text()
+    engine = open_engine(result.path, torch_settings=TorchSettings("cpu", "fp32", "eager"))
+    assert len(engine.score(["kettle1 paint2"], [None])) == 1

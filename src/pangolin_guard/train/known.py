@@ -44,13 +44,24 @@ class KnownRows:
         return len(self.texts)
 
 
-def read_known(folder: Path, name: str = "calibration") -> KnownRows:
+def read_known(
+    folder: Path, name: str = "calibration", *, most: int | None = None, seed: int = 42
+) -> KnownRows:
     """Read a split of a dataset folder.
+
+    Args:
+        folder: The dataset.
+        name: The split.
+        most: Take a random sample of this many rows; None takes all.
+        seed: Of the sample.
 
     Raises:
         DatasetError: If the split cannot be used.
     """
     split = read_split(folder, name)
+    if most is not None and most < len(split):
+        chosen = np.random.default_rng(seed).choice(len(split), most, replace=False)
+        split = split.take(np.sort(chosen))
     return KnownRows(split.texts, split.labels.astype(bool), split.checkpoints, split.fixed)
 
 

@@ -36,7 +36,7 @@ from pangolin_guard.train.run_progress import RunProgress
 from pangolin_guard.train.weights import MINILM, MINILM_PACKAGE
 
 MAX_MEGABYTES = 40.0
-_PARITY_ROWS = 200
+_PARITY_ROWS = 12
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,12 @@ class PackageOptions:
     """How to package.
 
     `data` is the dataset folder whose calibration split the thresholds are measured on; without
-    it the bundle has none, which `uncalibrated` must allow. `notes` is Markdown for the model
+    it the bundle has none, which `uncalibrated` must allow. `max_rows` takes a sample of the split. `notes` is Markdown for the model
     card, such as a benchmark table.
     """
 
     data: Path | None = None
+    max_rows: int | None = None
     uncalibrated: bool = False
     name: str | None = None
     notes: str = ""
@@ -93,7 +94,7 @@ def package(
             "thresholds must be measured on the exported file: give the dataset folder with "
             "--data, or --uncalibrated for a bundle that applies 0.5 in every mode"
         )
-    rows = None if options.data is None else read_known(options.data)
+    rows = None if options.data is None else read_known(options.data, most=options.max_rows)
     work = out.with_name(f".{out.name}.partial")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
