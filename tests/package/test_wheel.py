@@ -54,11 +54,13 @@ def test_the_wheel_holds_what_it_should_and_is_small_enough(wheel):
     assert load_script("check_wheel").find_problems(wheel) == []
 
 
-def test_the_demo_passes(pangolin):
+def test_the_demo_answers_as_recorded(pangolin):
+    golden = json.loads((ROOT / "tests/golden/default_v1.json").read_text(encoding="utf-8"))
     done = pangolin("demo", "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)
-    assert report["right"] == report["rows"]
+    wrong = {row["id"] for row in report["verdicts"] if not row["right"]}
+    assert wrong == set(golden["misjudged"])
+    assert done.returncode == (1 if wrong else 0), done.stderr
 
 
 def test_one_text_and_a_file_are_judged(pangolin, tmp_path):
