@@ -36,6 +36,13 @@ def test_nothing_visible_is_nothing_to_judge(tiny_engine, text):
     assert result.coverage.tokens_total == 0
 
 
+def test_characters_that_no_token_stands_for_are_not_called_scanned(tiny_engine):
+    (result,) = assess(tiny_engine, ["\ue000\ue001\ue002"], origins=[None], limits=Limits())
+    assert result.spans == ()
+    assert result.coverage.tokens_total == 0
+    assert not result.coverage.complete
+
+
 def test_coverage_counts_text_tokens(tiny_engine):
     (result,) = assess(tiny_engine, ["tea " * 100], origins=[None], limits=Limits())
     assert result.coverage.tokens_total == result.coverage.tokens_scanned == 100

@@ -225,3 +225,8 @@ def test_no_text_is_logged(tiny_guard, caplog):
     with caplog.at_level(logging.DEBUG):
         tiny_guard.check(ATTACK)
     assert "secret" not in json.dumps([record.getMessage() for record in caplog.records])
+
+
+def test_text_of_unknown_characters_is_blocked_not_passed(tiny_guard):
+    verdict = tiny_guard.check("\ue000\ue001", checkpoint="user_input")
+    assert (verdict.label, verdict.action, verdict.reason) == ("unsafe", "block", "incomplete")

@@ -8,7 +8,10 @@ import pytest
 from pangolin_guard.train.phrases import load_phrases
 
 GIVEN = {"ask": "ASK", "harm": "HARM", "text": "TEXT", "attack": "ATTACK"}
-SMALL = {"name", "thing", "topic", "tool", "host", "secretfile", "company", "lead"}
+SMALL = {
+    *("name", "thing", "topic", "tool", "host", "secretfile", "company", "lead"),
+    *("verb", "object", "word", "person", "day"),
+}
 
 
 @pytest.mark.parametrize("evaluation", [False, True])
@@ -17,6 +20,7 @@ def test_every_phrase_can_be_filled(evaluation: bool) -> None:
     rng = random.Random(0)
     for name, options in phrases.lists.items():
         for option in options:
+            assert isinstance(option, str), (name, option)  # a colon makes a mapping in YAML
             filled = phrases.fill(option, rng, **GIVEN)
             assert not re.search(r"\{\w+\}", filled), name
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pangolin_guard.errors import DatasetError
-from pangolin_guard.train.hashing import file_sha256
+from pangolin_guard.runtime.bundle import file_sha256
 from pangolin_guard.train.stats import dataset_stats
 
 ROWS = [

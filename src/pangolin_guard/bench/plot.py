@@ -96,7 +96,7 @@ def _other_point(comparison: Comparison) -> Point:
     return comparison.other, theirs.value, theirs.low, theirs.high, OTHER
 
 
-def _draw(axis: Any, title: str, points: Sequence[Point]) -> None:  # noqa: ANN401
+def _draw(axis: Any, title: str, points: Sequence[Point]) -> None:  # noqa: ANN401 - matplotlib
     for row, (_, value, low, high, color) in enumerate(points):
         reach = [[100 * max(0.0, value - low)], [100 * max(0.0, high - value)]]
         axis.errorbar(100 * value, row, xerr=reach, fmt="o", color=color, capsize=3)

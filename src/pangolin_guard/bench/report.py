@@ -191,7 +191,7 @@ def _latency(latency: LatencyResult) -> dict[str, Any]:
     }
 
 
-def _rounded(value: Any) -> Any:  # noqa: ANN401
+def _rounded(value: Any) -> Any:  # noqa: ANN401 - plain data of any shape
     """Round every float of nested plain data."""
     if isinstance(value, float):
         return round(value, DIGITS)

@@ -38,19 +38,31 @@ def _read_counts(pairs: tuple[str, ...]) -> dict[str, int]:
     metavar="STEP=NUMBER",
     help="Calls of a step for the training split; 0 leaves the step out. Repeatable.",
 )
+@click.option(
+    "--plain-cap",
+    type=int,
+    help="Easy benign rows of one source that the training split keeps; 0 keeps all.  "
+    "[default: 400]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 def augment(
-    source: Path, out: Path, harmful: Path, seed: int, counts: tuple[str, ...], as_json: bool
+    source: Path,
+    out: Path,
+    harmful: Path,
+    seed: int,
+    counts: tuple[str, ...],
+    plain_cap: int | None,
+    as_json: bool,
 ) -> None:
     """Write an augmented copy OUT of the data set SOURCE.
 
     Attacks are put into documents, disguised, framed and suffixed; each comes with a benign twin.
-    Rows near a benchmark or gallery row are dropped. The same seed gives the same rows.
+    Easy benign rows of large sources are thinned out. Rows near a benchmark or gallery row are dropped. The same seed gives the same rows.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from pangolin_guard.train.augment import AugmentOptions, augment_dataset
+    from pangolin_guard.train.augment import PLAIN_CAP, AugmentOptions, augment_dataset
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -60,7 +72,12 @@ def augment(
         def tell(stage: str, done: int, total: int) -> None:
             bar.update(task, description=stage, completed=done, total=total)
 
-        options = AugmentOptions(seed=seed, counts=_read_counts(counts), progress=tell)
+        options = AugmentOptions(
+            seed=seed,
+            counts=_read_counts(counts),
+            plain_cap=PLAIN_CAP if plain_cap is None else plain_cap,
+            progress=tell,
+        )
         manifest = augment_dataset(source, harmful, out, options=options)
     if as_json:
         click.echo(json.dumps(manifest, sort_keys=True))

@@ -53,7 +53,7 @@ data.add_command(augment)
     "--lock", type=_ANY, help="Hashes of downloads. [default: sources.lock beside the recipe]"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print counts as JSON.")
-def build(recipe: Path, out: Path, as_json: bool, **settings: Any) -> None:  # noqa: ANN401
+def build(recipe: Path, out: Path, as_json: bool, **settings: Any) -> None:  # noqa: ANN401 - click
     """Build a data set folder from the sources that RECIPE (YAML or TOML) names.
 
     Writes train, validation and calibration as Parquet (and holdout, if the recipe holds sources

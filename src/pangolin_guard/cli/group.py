@@ -61,7 +61,7 @@ class LazyGroup(click.Group):
         standalone_mode: bool = True,
         complete_var: str | None = None,
         **extra: Any,  # noqa: ANN401 - as click has it
-    ) -> Any:  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401 - as click has it
         """Run a command line; in standalone mode end the process with its exit code."""
         if not standalone_mode:
             return super().main(

@@ -102,7 +102,7 @@ def _assemble(intake: Intake, scores: Sequence[Scored]) -> Assessment:
         tokens_total=total,
         tokens_scanned=tokens,
         windows=sum(scored.windows for scored in scores),
-        complete=intake.complete,
+        complete=intake.complete and not _unreadable(intake, scores),
     )
     worst = max(range(len(scores)), key=lambda index: scores[index].p_unsafe)
     scored, part = scores[worst], intake.parts[worst]
@@ -111,3 +111,11 @@ def _assemble(intake: Intake, scores: Sequence[Scored]) -> Assessment:
     start, end = part.normalized.to_original(scored.start, scored.end)
     span = Span(part.start + start, part.start + end, scored.p_unsafe)
     return Assessment(scored.p_unsafe, (span,), coverage)
+
+
+def _unreadable(intake: Intake, scores: Sequence[Scored]) -> bool:
+    """Tell whether a part has characters to read, of which the tokenizer knows none."""
+    return any(
+        scored.tokens == 0 and part.normalized.text.strip() != ""
+        for part, scored in zip(intake.parts, scores, strict=True)
+    )

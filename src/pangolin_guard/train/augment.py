@@ -21,7 +21,9 @@ import numpy as np
 
 from pangolin_guard.errors import DatasetError, InputError
 from pangolin_guard.extras import require
+from pangolin_guard.runtime.bundle import file_sha256, write_json
 from pangolin_guard.text.normalize import normalize
+from pangolin_guard.train.datacard import DATA_FORMAT, MANIFEST, SPLITS
 from pangolin_guard.train.decontaminate import (
     PACKAGED,
     Signatures,
@@ -30,28 +32,29 @@ from pangolin_guard.train.decontaminate import (
     merge,
 )
 from pangolin_guard.train.phrases import load_phrases
-from pangolin_guard.train.pools import Pools, Row, make_pools
+from pangolin_guard.train.pools import HARD_KINDS, Pools, Row, make_pools
+from pangolin_guard.train.recipe import Thresholds
 from pangolin_guard.train.shingles import sketch
 from pangolin_guard.train.steps import NEEDS, STEPS, Kit
 
-SPLITS = ("train", "validation", "calibration", "holdout")
 COUNTS: Mapping[str, int] = {
-    "splice_ask": 6000,
+    "splice_ask": 5000,
     "splice_attack": 6000,
-    "bare_ask": 2500,
-    "bare_payload": 1200,
-    "frame": 4500,
-    "hard_frame": 900,
-    "override": 4000,
-    "trigger": 4500,
-    "encode": 1500,
-    "respell": 2000,
-    "suffix": 1500,
+    "bare_ask": 2000,
+    "bare_payload": 1000,
+    "frame": 8000,
+    "hard_frame": 1500,
+    "override": 5000,
+    "trigger": 8000,
+    "encode": 600,
+    "respell": 1500,
+    "suffix": 1200,
     "tool_note": 1500,
-    "memory": 1200,
-    "plan": 1200,
+    "memory": 1000,
+    "plan": 1000,
+    "response": 1500,
 }
-_CONTAMINATED = 0.7
+PLAIN_CAP = 400
 Progress = Callable[[str, int, int], None]
 
 
@@ -60,21 +63,31 @@ class AugmentOptions:
     """How much to make.
 
     `counts`: calls of each step for the training split; other splits get their share by rows.
-    A call makes one to three rows. `signatures`: what to keep clear of.
+    A call makes one to three rows. `plain_cap`: benign rows of one source, outside of the kinds
+    that a guard is prone to flag, that the training split keeps; 0 keeps all. `signatures`: what
+    to keep clear of.
     """
 
     seed: int = 42
     counts: Mapping[str, int] = field(default_factory=dict)
+    plain_cap: int = PLAIN_CAP
     signatures: Path = PACKAGED
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
         """Refuse steps that do not exist and counts below 0."""
+        if self.plain_cap < 0:
+            raise InputError(f"the plain cap must not be negative, got {self.plain_cap}")
         for name, count in self.counts.items():
             if name not in STEPS:
                 raise InputError(f"unknown step {name!r}; the steps are {', '.join(STEPS)}")
             if count < 0:
                 raise InputError(f"the count of {name} must not be negative, got {count}")
+
+    def tell(self, stage: str, done: int, total: int) -> None:
+        """Report progress, if anyone listens."""
+        if self.progress is not None:
+            self.progress(stage, done, total)
 
     @property
     def resolved(self) -> dict[str, int]:
@@ -102,7 +115,7 @@ def augment_dataset(
     source, harmful, out = Path(source), Path(harmful), Path(out)
     parent = _manifest(source)
     _manifest(harmful)
-    if (out / "manifest.json").exists():
+    if (out / MANIFEST).exists():
         raise DatasetError(f"{out} already holds a data set; choose another folder or remove it")
     out.mkdir(parents=True, exist_ok=True)
     avoid = _references(options)
@@ -110,11 +123,16 @@ def augment_dataset(
     if not base.get("train"):
         raise DatasetError(f"{source} has no training rows; build it with: pangolin data build")
     report: dict[str, Any] = {"rows": {}, "made": {}, "dropped": {}}
+    n_train = len(base["train"])
     for name, rows in base.items():
-        share = len(rows) / len(base["train"])
-        made = list(_make(rows, _read(harmful, _harmful_split(name)), share, name, options))
+        share = len(rows) / n_train
+        asked = _read(harmful, _harmful_split(name))
+        made = list(_make(name, rows, asked, share=share, options=options))
+        options.tell(f"{name}: compare", 0, len(made))
         fresh, dropped = _screen(made, {row["id"] for row in rows}, avoid)
-        old = [{**row, "augmented": None, "checkpoint_fixed": False} for row in rows]
+        stay = _thinned(rows, options) if name == "train" else rows
+        dropped["plain_cap"] = len(rows) - len(stay)
+        old = [{**row, "augmented": None, "checkpoint_fixed": False} for row in stay]
         _write(out / f"{name}.parquet", old + fresh, source / f"{name}.parquet")
         report["rows"][name] = len(old) + len(fresh)
         report["made"][name] = dict(
@@ -122,7 +140,7 @@ def augment_dataset(
         )
         report["dropped"][name] = dict(sorted(dropped.items()))
     manifest = _describe(out, source, harmful, options) | report | {"parent": parent}
-    (out / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    write_json(out / MANIFEST, manifest)
     return manifest
 
 
@@ -131,10 +149,10 @@ def _harmful_split(name: str) -> str:
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / "manifest.json"
+    path = folder / MANIFEST
     if not path.is_file():
         raise DatasetError(
-            f"{folder} is not a finished data set (no manifest.json); run pangolin data build first"
+            f"{folder} is not a finished data set (no {MANIFEST}); run pangolin data build first"
         )
     loaded = json.loads(path.read_text(encoding="utf-8"))
     return dict(loaded)
@@ -147,25 +165,44 @@ def _read(folder: Path, split: str) -> list[Row]:
 
 
 def _make(
+    split: str,
     rows: Sequence[Row],
     harmful: Sequence[Row],
+    *,
     share: float,
-    split: str,
     options: AugmentOptions,
 ) -> Iterator[Row]:
     """Run every step its number of times; each call has a seed of its own."""
     pools = make_pools(rows, harmful)
     phrases = load_phrases(evaluation=split != "train")
     for name, count in options.resolved.items():
-        calls = round(count * share)
         if split != "train" and not _possible(name, pools):
             continue
+        calls = round(count * share)
         for call in range(calls):
-            if options.progress is not None and call % 500 == 0:
-                options.progress(f"{split}: {name}", call, calls)
+            if call % 500 == 0:
+                options.tell(f"{split}: {name}", call, calls)
             rng = random.Random(f"{options.seed}:{split}:{name}:{call}")
             for row in STEPS[name](Kit(pools, phrases, rng)):
                 yield _finished(row, name)
+
+
+def _thinned(rows: Sequence[Row], options: AugmentOptions) -> list[Row]:
+    """Keep at most `plain_cap` easy benign rows of each source, drawn by the seed."""
+    if options.plain_cap == 0:
+        return list(rows)
+    order = list(range(len(rows)))
+    random.Random(f"{options.seed}:plain_cap").shuffle(order)
+    left: Counter[str] = Counter()
+    stay = set()
+    for at in order:
+        row = rows[at]
+        if row["label"] == 0 and row["kind"] not in HARD_KINDS:
+            left[row["source"]] += 1
+            if left[row["source"]] > options.plain_cap:
+                continue
+        stay.add(at)
+    return [row for at, row in enumerate(rows) if at in stay]
 
 
 def _possible(step: str, pools: Pools) -> bool:
@@ -199,27 +236,27 @@ def _screen(
 ) -> tuple[list[Row], Counter[str]]:
     """Drop empty and repeated rows and those that hold or resemble a benchmark row."""
     dropped: Counter[str] = Counter()
-    seen: dict[tuple[str, str | None], int] = {}
+    seen: set[tuple[str, str | None]] = set()
     kept: list[Row] = []
     sketches = []
     for row in made:
         key = (row["id"], row["checkpoint"])
-        reason = "empty" if not row["text"].strip() else "repeated" if key in seen else ""
-        if not reason and row["id"] in known and not row["checkpoint_fixed"]:
-            reason = "repeated"
-        if not reason:
-            one = sketch(row["text"])
-            if avoid.find_inside(one) is not None:
-                reason = "contaminated"
-        if reason:
-            dropped[reason] += 1
+        if not row["text"].strip():
+            dropped["empty"] += 1
             continue
-        seen[key] = 1
+        if key in seen or (row["id"] in known and not row["checkpoint_fixed"]):
+            dropped["repeated"] += 1
+            continue
+        text = sketch(row["text"])
+        if avoid.find_inside(text) is not None:
+            dropped["contaminated"] += 1
+            continue
+        seen.add(key)
         kept.append(row)
-        sketches.append(one.minhash)
+        sketches.append(text.minhash)
     if not kept:
         return kept, dropped
-    near, _ = avoid.find_near(np.stack(sketches), _CONTAMINATED)
+    near, _ = avoid.find_near(np.stack(sketches), Thresholds().contaminated)
     close = set(near.tolist())
     dropped["contaminated"] += len(close)
     return [row for at, row in enumerate(kept) if at not in close], dropped
@@ -235,17 +272,16 @@ def _write(path: Path, rows: Sequence[Row], like: Path) -> None:
 
 
 def _describe(out: Path, source: Path, harmful: Path, options: AugmentOptions) -> dict[str, Any]:
-    files = {
-        path.name: sha256(path.read_bytes()).hexdigest() for path in sorted(out.glob("*.parquet"))
-    }
+    files = {path.name: file_sha256(path) for path in sorted(out.glob("*.parquet"))}
     return {
-        "format": 1,
+        "format": DATA_FORMAT,
         "kind": "augmented",
         "seed": options.seed,
         "counts": options.resolved,
+        "plain_cap": options.plain_cap,
         "files": files,
         "from": {
-            "data": sha256((source / "manifest.json").read_bytes()).hexdigest(),
-            "harmful": sha256((harmful / "manifest.json").read_bytes()).hexdigest(),
+            "data": file_sha256(source / MANIFEST),
+            "harmful": file_sha256(harmful / MANIFEST),
         },
     }

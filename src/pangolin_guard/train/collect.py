@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from pangolin_guard.errors import DatasetError
+from pangolin_guard.runtime.bundle import file_sha256
 from pangolin_guard.train.decontaminate import Signatures
-from pangolin_guard.train.hashing import file_sha256
 from pangolin_guard.train.readers import Row, read_rows
 from pangolin_guard.train.recipe import Source
 from pangolin_guard.train.rows import (

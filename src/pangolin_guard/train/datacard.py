@@ -18,11 +18,11 @@ from typing import Any
 
 from pangolin_guard._version import __version__
 from pangolin_guard.extras import require
+from pangolin_guard.runtime.bundle import file_sha256, write_json
 from pangolin_guard.text.normalize import NORMALIZE_VERSION
 from pangolin_guard.train.collect import Collected
 from pangolin_guard.train.decontaminate import Signatures
 from pangolin_guard.train.dedupe import Pool
-from pangolin_guard.train.hashing import file_sha256
 from pangolin_guard.train.neighbors import IntArray
 from pangolin_guard.train.plot import draw_histograms
 from pangolin_guard.train.recipe import Recipe
@@ -113,7 +113,7 @@ def write_folder(summary: Summary, out: Path) -> None:
     )
     manifest = _manifest(summary, written)
     (out / "README.md").write_text(data_card(manifest), encoding="utf-8")
-    write_json(manifest, out / MANIFEST)
+    write_json(out / MANIFEST, manifest)
 
 
 def write_parquet(rows: Iterable[tuple[Example, int]], recipe: Recipe, path: Path) -> None:
@@ -137,13 +137,6 @@ def write_parquet(rows: Iterable[tuple[Example, int]], recipe: Recipe, path: Pat
         }
     )
     require("data", "pyarrow.parquet").write_table(table, path, compression="zstd")
-
-
-def write_json(value: dict[str, Any], path: Path) -> None:
-    """Write JSON to a neighboring file first, so that a broken-off write leaves no half of it."""
-    draft = path.with_name(path.name + ".part")
-    draft.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(path)
 
 
 def _write_dropped(dropped: Iterable[Dropped], path: Path) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pangolin_guard.errors import DownloadError
-from pangolin_guard.train.hashing import file_sha256
+from pangolin_guard.runtime.bundle import file_sha256
 
 _FORMAT = 1
 

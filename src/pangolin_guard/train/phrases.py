@@ -1,6 +1,6 @@
 """Our own phrases, with their slots filled.
 
-Enters: `phrases.yaml`. Leaves: `Phrases`, which draws a filled phrase of a list. The first fifth
+Enters: the YAML files in `wording/`. Leaves: `Phrases`, which draws a filled phrase of a list. The first fifth
 of every list is for evaluation splits only, the rest for training. Knows nothing of rows.
 """
 
@@ -15,7 +15,8 @@ from importlib import resources
 from pangolin_guard.extras import require
 
 _SLOT = re.compile(r"\{(\w+)\}")
-_SHARED = frozenset({"name", "thing", "topic", "tool", "host", "secretfile", "company", "lead"})
+_SHARED = "slots.yaml"  # lists that only fill small slots: names, things, hosts
+_FILES = (_SHARED, "attacks.yaml", "benign.yaml", "frames.yaml")
 _EVAL_SHARE = 5
 
 
@@ -55,10 +56,11 @@ def load_phrases(*, evaluation: bool) -> Phrases:
     Lists that only fill small slots (names, things, hosts) are shared by both sides.
     """
     yaml = require("data", "yaml")
-    text = resources.files("pangolin_guard.train").joinpath("phrases.yaml").read_text("utf-8")
+    folder = resources.files("pangolin_guard.train").joinpath("wording")
     lists: dict[str, tuple[str, ...]] = {}
-    for name, phrases in yaml.safe_load(text).items():
-        cut = 0 if name in _SHARED else max(1, len(phrases) // _EVAL_SHARE)
-        side = phrases if not cut else phrases[:cut] if evaluation else phrases[cut:]
-        lists[name] = tuple(str(phrase) for phrase in side)
+    for file in _FILES:
+        for name, phrases in yaml.safe_load(folder.joinpath(file).read_text("utf-8")).items():
+            cut = 0 if file == _SHARED else max(1, len(phrases) // _EVAL_SHARE)
+            side = phrases if not cut else phrases[:cut] if evaluation else phrases[cut:]
+            lists[name] = tuple(side)
     return Phrases(lists)

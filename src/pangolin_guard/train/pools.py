@@ -34,6 +34,37 @@ _COMMANDS = (
     "translate turn use verify write"
 )
 _VERBS = frozenset(_COMMANDS.split())
+# Kinds of benign rows that a guard is prone to flag.
+HARD_KINDS = frozenset(
+    [
+        "hard_trigger",
+        "discusses_attack",
+        "thought_experiment",
+        "over_refusal",
+        "over_refusal_authority_prefix",
+        "security_question",
+        "mitre_frr_borderline_benign",
+        "ethics_statement",
+        "sensitive_topic",
+        "roleplay",
+        "role_play",
+        "act_as",
+        "prompt_engineering",
+        "security_doc",
+        "tool_desc_imperative",
+        "elaborate_instruction",
+    ]
+)
+_EDGY = frozenset(
+    [
+        "thought_experiment",
+        "over_refusal",
+        "over_refusal_authority_prefix",
+        "security_question",
+        "mitre_frr_borderline_benign",
+        "sensitive_topic",
+    ]
+)
 _DISGUISED = frozenset({"obfuscated", "cipher", "encoded_or_prefix_attack", "gcg"})
 
 
@@ -69,14 +100,19 @@ class Pool:
 
 @dataclass(frozen=True)
 class Pools:
-    """What the steps draw from: one pool per use; `requests` are the clear ones of `asks`."""
+    """What the steps draw from: one pool per use.
+
+    Of `asks`, `requests` are the clear ones and `edgy` those near a sensitive subject.
+    """
 
     asks: Pool
     requests: Pool
+    edgy: Pool
     carriers: Pool
     tools: Pool
     memories: Pool
     plans: Pool
+    responses: Pool
     attacks: Pool
     payloads: Pool
     harms: Pool
@@ -114,12 +150,14 @@ def make_pools(rows: Sequence[Row], harmful: Sequence[Row]) -> Pools:
     return Pools(
         asks=Pool("user messages", asks),
         requests=Pool("requests", [row for row in asks if is_request(row["text"])]),
+        edgy=Pool("sensitive questions", [row for row in asks if row["kind"] in _EDGY]),
         carriers=Pool(
             "carriers", at(Checkpoint.DOCUMENT, carrier) + at(Checkpoint.TOOL_OUTPUT, carrier)
         ),
         tools=Pool("tool descriptions", at(Checkpoint.TOOL_DESCRIPTION, _between(20, 10**7))),
         memories=Pool("memories", at(Checkpoint.MEMORY, _between(20, 10**7))),
         plans=Pool("plans", at(Checkpoint.PLAN, _between(20, 10**7))),
+        responses=Pool("answers", at(Checkpoint.MODEL_RESPONSE, _between(20, 10**7))),
         attacks=Pool("attacks", [r for r in plain if r["checkpoint"] in from_user]),
         payloads=Pool("payloads", [r for r in unsafe if r["payload"]]),
         harms=Pool("harmful requests", [r for r in harmful if short(r)]),

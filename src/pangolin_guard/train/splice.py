@@ -10,6 +10,7 @@ import html
 import json
 import random
 import re
+from urllib.parse import quote_plus
 
 _BREAK = re.compile(r"\n+|(?<=[.!?;])\s+|(?<=\|)\n")
 _HIDDEN = (
@@ -70,3 +71,9 @@ def as_record(carrier: str, payload: str, rng: random.Random) -> str:
     if rng.random() < 0.5:
         record = dict(reversed(record.items()))
     return json.dumps(record, ensure_ascii=False, indent=rng.choice((None, 2)))
+
+
+def as_link(payload: str, host: str, rng: random.Random) -> str:
+    """Return an address that carries a flat text in its query (RFC 3986)."""
+    key = rng.choice(("note", "q", "title", "ref", "msg"))
+    return f"https://{host}/item/{rng.randrange(10**4)}?{key}={quote_plus(payload)}&lang=en"

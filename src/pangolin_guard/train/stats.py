@@ -15,8 +15,8 @@ import numpy as np
 
 from pangolin_guard.errors import DatasetError
 from pangolin_guard.extras import require
+from pangolin_guard.runtime.bundle import file_sha256
 from pangolin_guard.train.datacard import LENGTHS, MANIFEST, SPLITS, length_name
-from pangolin_guard.train.hashing import file_sha256
 
 _FIELDS = ("source", "checkpoint", "kind", "lang")
 _QUANTILES = (0.05, 0.5, 0.95, 1.0)

@@ -68,6 +68,9 @@ def _spliced(kit: Kit, payload: str, *, hidden: float) -> Row:
         payload = splice.flat(payload)
     if shape < 0.2:
         text, place = splice.as_record(carrier, payload, kit.rng), str(Checkpoint.TOOL_OUTPUT)
+    elif shape > 0.95:
+        payload = splice.as_link(splice.flat(payload), kit.say("host"), kit.rng)
+        text = splice.insert(carrier, payload, kit.rng)
     else:
         shown = splice.hide(payload, kit.rng) if shape < 0.2 + hidden else payload
         text = splice.insert(carrier, shown, kit.rng)
@@ -75,22 +78,29 @@ def _spliced(kit: Kit, payload: str, *, hidden: float) -> Row:
 
 
 def _clean(kit: Kit) -> Row:
-    """Make the twin of a splice: a carrier with ordinary text inserted, or with none."""
+    """Make the twin of a splice: a carrier with harmless text inserted, or with none."""
     row, carrier = _carrier(kit)
     shape = kit.rng.random()
     other = splice.crop(kit.pools.carriers.draw(kit.rng)["text"], kit.rng.randint(30, 220), kit.rng)
-    if shape < 0.2:
-        text, place = splice.as_record(carrier, splice.flat(other), kit.rng), Checkpoint.TOOL_OUTPUT
+    note = kit.say("human_note") if kit.rng.random() < 0.5 else splice.flat(other)
+    if shape < 0.15:
+        text, place = splice.as_record(carrier, note, kit.rng), Checkpoint.TOOL_OUTPUT
         return _row(row, text, 0, checkpoint=place, kind="carrier")
-    if shape < 0.35:
+    if shape < 0.25:
         ask = str(kit.pools.requests.draw(kit.rng)["text"])
-        carrier = splice.insert(carrier, kit.say("mention", ask=ask, text=other), kit.rng)
-    elif shape < 0.4:
-        carrier = splice.insert(carrier, kit.say("attack_mention", attack=kit.attack()), kit.rng)
-    elif shape < 0.7:
-        shown = splice.hide(splice.flat(other), kit.rng) if shape < 0.5 else other
-        carrier = splice.insert(carrier, shown, kit.rng)
-    return _row(row, carrier, 0, checkpoint=_at(row, kit), kind="carrier")
+        other = kit.say("mention", ask=ask, text=other)
+    elif shape < 0.3:
+        other = kit.say("attack_mention", attack=kit.attack())
+    elif shape < 0.35:
+        other = splice.as_link(splice.flat(note), kit.say("host"), kit.rng)
+    elif shape < 0.5:
+        other = splice.hide(note, kit.rng)
+    elif shape < 0.75:
+        other = kit.say("human_note")
+    elif shape > 0.85:
+        return _row(row, carrier, 0, checkpoint=_at(row, kit), kind="carrier")
+    text = splice.insert(carrier, other, kit.rng)
+    return _row(row, text, 0, checkpoint=_at(row, kit), kind="carrier")
 
 
 def splice_ask(kit: Kit) -> Iterator[Row]:
@@ -102,7 +112,8 @@ def splice_ask(kit: Kit) -> Iterator[Row]:
 
 def splice_attack(kit: Kit) -> Iterator[Row]:
     """Put an attack into a benign document."""
-    yield _spliced(kit, kit.attack(), hidden=0.35)
+    attack = kit.say("lure") if kit.rng.random() < 0.12 else kit.attack()
+    yield _spliced(kit, attack, hidden=0.35)
     yield _clean(kit)
 
 
@@ -125,14 +136,26 @@ def bare_payload(kit: Kit) -> Iterator[Row]:
     yield _row(row, row["payload"], 1, checkpoint=place, kind="bare_payload")
 
 
+def _framed(kit: Kit, ask: str) -> str:
+    """Put a request into a frame, now and then between sentences that set the scene."""
+    text = kit.say("frame", ask=ask)
+    if kit.rng.random() < 0.3:
+        text = f"{kit.say('opener')} {text}"
+    if kit.rng.random() < 0.3:
+        text = f"{text} {kit.say('constraint')}"
+    return text
+
+
 def frame(kit: Kit) -> Iterator[Row]:
     """Put a benign and a harmful request into frames of one list."""
-    pool = kit.pools.requests if kit.rng.random() < 0.7 else kit.pools.asks
+    chance = kit.rng.random()
+    near = kit.pools.edgy if len(kit.pools.edgy) else kit.pools.asks
+    pool = kit.pools.requests if chance < 0.4 else near if chance < 0.7 else kit.pools.asks
     ask, harm = pool.draw(kit.rng), kit.pools.harms.draw(kit.rng)
-    yield _row(ask, kit.say("frame", ask=ask["text"]), 0, checkpoint=USER, kind="framed_ask")
+    wanted = kit.say("edgy") if chance > 0.9 else ask["text"]
+    yield _row(ask, _framed(kit, wanted), 0, checkpoint=USER, kind="framed_ask")
     if kit.rng.random() < 0.6:
-        text = kit.say("frame", ask=harm["text"])
-        yield _row(harm, text, 1, checkpoint=USER, kind="framed_harm")
+        yield _row(harm, _framed(kit, harm["text"]), 1, checkpoint=USER, kind="framed_harm")
 
 
 def hard_frame(kit: Kit) -> Iterator[Row]:
@@ -159,10 +182,14 @@ def trigger(kit: Kit) -> Iterator[Row]:
     row = kit.pools.asks.draw(kit.rng)
     text = kit.say("benign_i18n" if kit.rng.random() < 0.08 else "trigger")
     shape = kit.rng.random()
-    if shape < 0.3:
+    if shape < 0.2:
         text = f"{text} {row['text']}"
-    elif shape < 0.45:
+    elif shape < 0.4:
         text = f"{row['text']}\n{text}"
+    elif shape < 0.55:
+        text = f"{text} {kit.say('trigger')}"
+    elif shape < 0.6:
+        text = kit.say("edgy")
     yield _row(row, text, 0, checkpoint=USER, kind="hard_trigger")
 
 
@@ -226,6 +253,17 @@ def plan(kit: Kit) -> Iterator[Row]:
         yield _row(row, text, label, payload=note if label else None, kind=name)
 
 
+def response(kit: Kit) -> Iterator[Row]:
+    """Let an answer leak or obey an injection, and let another only look like it."""
+    for name, label in (("bad_response", 1), ("good_response", 0)):
+        row = kit.pools.responses.draw(kit.rng)
+        note = kit.say(name)
+        carrier = splice.crop(row["text"], kit.rng.randint(40, 700), kit.rng)
+        alone = kit.rng.random() < 0.4
+        text = note if alone else splice.insert(carrier, note, kit.rng)
+        yield _row(row, text, label, payload=note if label else None, kind=name)
+
+
 STEPS: dict[str, Step] = {
     "splice_ask": splice_ask,
     "splice_attack": splice_attack,
@@ -241,6 +279,7 @@ STEPS: dict[str, Step] = {
     "tool_note": tool_note,
     "memory": memory,
     "plan": plan,
+    "response": response,
 }
 
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -254,4 +293,5 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "tool_note": ("tools",),
     "memory": ("memories", "attacks"),
     "plan": ("plans",),
+    "response": ("responses",),
 }
