@@ -43,16 +43,16 @@ COUNTS: Mapping[str, int] = {
     "bare_ask": 2000,
     "bare_payload": 1000,
     "frame": 8000,
-    "hard_frame": 1500,
-    "override": 5000,
+    "hard_frame": 2000,
+    "override": 6500,
     "trigger": 8000,
-    "encode": 600,
+    "encode": 400,
     "respell": 1500,
     "suffix": 1200,
-    "tool_note": 1500,
-    "memory": 1000,
-    "plan": 1000,
-    "response": 1500,
+    "tool_note": 3500,
+    "memory": 2000,
+    "plan": 3000,
+    "response": 3500,
 }
 PLAIN_CAP = 400
 Progress = Callable[[str, int, int], None]

@@ -16,7 +16,7 @@ from pangolin_guard.extras import require
 
 _SLOT = re.compile(r"\{(\w+)\}")
 _SHARED = "slots.yaml"  # lists that only fill small slots: names, things, hosts
-_FILES = (_SHARED, "attacks.yaml", "benign.yaml", "frames.yaml")
+_FILES = (_SHARED, "attacks.yaml", "benign.yaml", "agents.yaml", "frames.yaml")
 _EVAL_SHARE = 5
 
 

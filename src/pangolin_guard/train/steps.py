@@ -112,7 +112,7 @@ def splice_ask(kit: Kit) -> Iterator[Row]:
 
 def splice_attack(kit: Kit) -> Iterator[Row]:
     """Put an attack into a benign document."""
-    attack = kit.say("lure") if kit.rng.random() < 0.12 else kit.attack()
+    attack = kit.say("lure") if kit.rng.random() < 0.2 else kit.attack()
     yield _spliced(kit, attack, hidden=0.35)
     yield _clean(kit)
 
