@@ -31,6 +31,7 @@ from pangolin_guard.train.decontaminate import (
     load_signatures,
     merge,
 )
+from pangolin_guard.train.pairs import load_pairs
 from pangolin_guard.train.phrases import load_phrases
 from pangolin_guard.train.pools import HARD_KINDS, Pools, Row, make_pools
 from pangolin_guard.train.recipe import Thresholds
@@ -53,6 +54,7 @@ COUNTS: Mapping[str, int] = {
     "memory": 2000,
     "plan": 3000,
     "response": 3500,
+    "pair": 16000,
 }
 PLAIN_CAP = 400
 Progress = Callable[[str, int, int], None]
@@ -175,6 +177,7 @@ def _make(
     """Run every step its number of times; each call has a seed of its own."""
     pools = make_pools(rows, harmful)
     phrases = load_phrases(evaluation=split != "train")
+    pairs = load_pairs(evaluation=split != "train")
     for name, count in options.resolved.items():
         if split != "train" and not _possible(name, pools):
             continue
@@ -183,7 +186,7 @@ def _make(
             if call % 500 == 0:
                 options.tell(f"{split}: {name}", call, calls)
             rng = random.Random(f"{options.seed}:{split}:{name}:{call}")
-            for row in STEPS[name](Kit(pools, phrases, rng)):
+            for row in STEPS[name](Kit(pools, phrases, rng, pairs)):
                 yield _finished(row, name)
 
 

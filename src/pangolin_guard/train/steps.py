@@ -7,12 +7,13 @@ where the other exists: a frame, an encoding or an inserted line must not be evi
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pangolin_guard.train import splice, transforms
+from pangolin_guard.train.pairs import Pair
 from pangolin_guard.train.phrases import Phrases
-from pangolin_guard.train.pools import Pools, Row
+from pangolin_guard.train.pools import Pool, Pools, Row
 from pangolin_guard.types import Checkpoint
 
 USER, DOCUMENT = Checkpoint.USER_INPUT, Checkpoint.DOCUMENT
@@ -25,6 +26,7 @@ class Kit:
     pools: Pools
     phrases: Phrases
     rng: random.Random
+    pairs: Sequence[Pair] = ()
 
     def say(self, name: str, **given: str) -> str:
         """Draw a filled phrase."""
@@ -264,6 +266,41 @@ def response(kit: Kit) -> Iterator[Row]:
         yield _row(row, text, label, payload=note if label else None, kind=name)
 
 
+def pair(kit: Kit) -> Iterator[Row]:
+    """Show both sides of one of our pairs in the same way: alone, restyled, or beside a text."""
+    drawn = kit.rng.choice(kit.pairs)
+    shape, seed = kit.rng.random(), kit.rng.random()
+    pool = _neighbours(kit, drawn.checkpoint)
+    base = (pool if len(pool) else kit.pools.asks).draw(kit.rng)
+    near = splice.crop(base["text"], int(40 * 2 ** kit.rng.uniform(0, 4)), kit.rng)
+    for text, label in drawn.sides:
+        rng, shown = random.Random(seed), text
+        if shape < 0.45 and len(pool):
+            shown = splice.insert(near, text, rng)
+        elif shape < 0.6:
+            shown = transforms.restyle(text, rng)
+        yield _row(
+            base,
+            shown,
+            label,
+            payload=text if label and shown != text else None,
+            checkpoint=drawn.checkpoint,
+            source=f"pairs_{drawn.family}",
+            kind="pair",
+        )
+
+
+def _neighbours(kit: Kit, checkpoint: Checkpoint) -> Pool:
+    """Return the benign texts that may stand beside a text at a checkpoint."""
+    return {
+        USER: kit.pools.asks,
+        Checkpoint.TOOL_DESCRIPTION: kit.pools.tools,
+        Checkpoint.MEMORY: kit.pools.memories,
+        Checkpoint.PLAN: kit.pools.plans,
+        Checkpoint.MODEL_RESPONSE: kit.pools.responses,
+    }.get(checkpoint, kit.pools.carriers)
+
+
 STEPS: dict[str, Step] = {
     "splice_ask": splice_ask,
     "splice_attack": splice_attack,
@@ -280,6 +317,7 @@ STEPS: dict[str, Step] = {
     "memory": memory,
     "plan": plan,
     "response": response,
+    "pair": pair,
 }
 
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -294,4 +332,5 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "memory": ("memories", "attacks"),
     "plan": ("plans",),
     "response": ("responses",),
+    "pair": ("asks",),
 }

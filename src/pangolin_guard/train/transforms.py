@@ -99,6 +99,13 @@ def underscore_text(text: str, rng: random.Random) -> str:
     return text.replace(" ", rng.choice(("_", "-", "/", "+", "...")))
 
 
+def restyle(text: str, rng: random.Random) -> str:
+    """Write a text as hasty people do: in lower case, with typos, without its last full stop."""
+    change = rng.choice((str.lower, str.lower, str.upper, None))
+    text = typo_text(text, rng) if change is None else change(text)
+    return text.rstrip(".") if rng.random() < 0.5 else text
+
+
 ENCODINGS: dict[str, Transform] = {
     "base64": base64_text,
     "hex": hex_text,
