@@ -87,6 +87,9 @@ class FakeSession:
         ]
         return np.array([[-m / 2, m / 2] for m in margins], np.float32)
 
+    def score_each(self, batches):
+        return map(self.score, batches)
+
 
 def margin_of(p: float) -> float:
     """The difference of two logits whose softmax is (1 - p, p)."""

@@ -118,8 +118,8 @@ def test_a_broken_graph_is_caught_before_quantization(checkpoint, tmp_path, monk
         weight.CopyFrom(onnx.numpy_helper.from_array(-array, weight.name))
         onnx.save(graph, path)
 
-    real = export_module.trace_model
-    monkeypatch.setattr(export_module, "trace_model", scrambled)
+    real = export_module.write_graph
+    monkeypatch.setattr(export_module, "write_graph", scrambled)
     with pytest.raises(ExportMismatchError, match="fp32 graph and torch disagree"):
         export_onnx(checkpoint, tmp_path / "model.onnx")
 

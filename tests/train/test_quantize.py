@@ -87,7 +87,7 @@ def test_weights_are_int8_and_the_old_ones_gone(graph, small):
 def test_an_activation_is_quantized_once_and_products_of_activations_stay(small):
     ops = [node.op_type for node in onnx.load(small).graph.node]
     assert ops.count("QuantizeLinear") == 1
-    assert ops.count("MatMulInteger") == 2
+    assert ops.count("MatMulIntegerToFloat") == 2
     assert ops.count("MatMul") == 1
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from pangolin_guard import InputError
-from pangolin_guard.bench import latency
+from pangolin_guard.bench import latency, tables
 from pangolin_guard.bench.contestants import FirstVerdict
 from pangolin_guard.bench.latency import LatencyOptions, count_steps, measure_latency
 
@@ -14,20 +14,23 @@ class FakeWorker:
     """Answers at once with planted times; the second round is twice as slow for everyone."""
 
     tokens = 7.0
+    n_texts = len(TEXTS)
     log: list[tuple[str, str]] = []
 
     def __init__(self, name):
         self.name = name
         self.rounds = 0
 
-    def ask(self, do, *, batch=None):
+    def ask(self, do, *, batch=None, limit_s=None):
         self.log.append((do, self.name))
         if do == "one_by_one":
             self.rounds += 1
             return {"ms": [ms * self.rounds for ms in MS[self.name]]}
         if do == "memory":
             return {"resident": 100.0, "peak": 110.0}
-        return {"texts_per_s": SPEEDS[self.name, batch]}
+        speed = SPEEDS[self.name, batch]
+        hopeless = limit_s is not None and self.n_texts / speed > limit_s
+        return {"texts_per_s": speed, "finished": not hopeless}
 
 
 @pytest.fixture
@@ -87,6 +90,16 @@ def test_without_torch_the_guard_is_measured_alone(contestants, monkeypatch):
     assert result.throughput_ratio is None
     assert "pip install" in result.note
     assert len(lines) == count_steps(1)
+
+
+def test_a_hopeless_batch_size_is_given_up_and_said_so(contestants, monkeypatch):
+    monkeypatch.setitem(SPEEDS, ("pipeline", 32), 2.0)
+    result = measure_latency(TEXTS, options=LatencyOptions(repeats=2))
+    assert result.baseline.given_up == ("32",)
+    assert result.baseline.best == ("8", 15.0)
+    assert result.guard.given_up == ()
+    notes = "\n".join(tables._latency(result).notes)
+    assert "batch size 32: given up" in notes
 
 
 def test_a_named_baseline_is_named_in_the_result(contestants):

@@ -45,6 +45,18 @@ def test_a_worker_measures_on_command(monkeypatch):
     assert memory["peak"] is None or memory["peak"] > 5
 
 
+def test_a_pass_beyond_its_limit_is_given_up_between_slices():
+    contestant = FakeContestant({})
+    texts = ["text"] * (2 * worker.SLICE + 1)
+    assert worker.batched(contestant, texts, 8, limit_s=60.0)[1]
+    assert contestant.seen == [(worker.SLICE, 8), (worker.SLICE, 8), (1, 8)]
+    contestant.seen.clear()
+    speed, finished = worker.batched(contestant, texts, 8, limit_s=0.0)
+    assert not finished
+    assert speed > 0
+    assert contestant.seen == [(worker.SLICE, 8)]
+
+
 def test_what_goes_wrong_is_answered_in_one_line(monkeypatch):
     class Broken(FakeContestant):
         def __init__(self, setup):

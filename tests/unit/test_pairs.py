@@ -7,9 +7,9 @@ import pytest
 from pangolin_guard.errors import DatasetError
 from pangolin_guard.train import pairs as module
 from pangolin_guard.train.pairs import Pair, load_pairs
+from pangolin_guard.train.phrases import load_phrases
 from pangolin_guard.train.pools import make_pools
 from pangolin_guard.train.steps import STEPS, Kit
-from pangolin_guard.train.phrases import load_phrases
 from pangolin_guard.types import Checkpoint
 
 

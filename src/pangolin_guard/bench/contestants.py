@@ -78,6 +78,7 @@ class Worker:
         self._process = process
         self._errors = errors
         self.tokens = 0.0
+        self.n_texts = 0
 
     @classmethod
     @contextmanager
@@ -94,6 +95,7 @@ class Worker:
             for name in contestants:
                 worker = stack.enter_context(cls._process_of(name))
                 worker.tokens = worker._tell({**setup, "contestant": name})["tokens"]
+                worker.n_texts = len(setup["texts"])
                 workers[name] = worker
             yield workers
 
@@ -117,14 +119,16 @@ class Worker:
             finally:
                 _end(process)
 
-    def ask(self, do: str, *, batch: int | None = None) -> dict[str, Any]:
+    def ask(
+        self, do: str, *, batch: int | None = None, limit_s: float | None = None
+    ) -> dict[str, Any]:
         """Send a command after a short rest, so that the other's threads are asleep.
 
         Raises:
             PangolinGuardError: If the worker reports an error or is gone.
         """
         time.sleep(REST_S)
-        return self._tell({"do": do, "batch": batch})
+        return self._tell({"do": do, "batch": batch, "limit_s": limit_s})
 
     def _tell(self, content: dict[str, Any]) -> dict[str, Any]:
         if self._process.stdin is None or self._process.stdout is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from pangolin_guard.errors import InputError
 from pangolin_guard.types import Mode
 
 BATCHES = (1, 8, 32)
+HOPELESS = 1.5
+"""A pass that takes this many times as long as the best batch size's is not finished."""
 BASELINE_NAME = "transformers pipeline, ModernBERT-base shapes, random weights"
 NO_TORCH = (
     "torch or transformers is not installed, so the guard was measured alone. "
@@ -53,8 +55,8 @@ class LatencyOptions:
 class Timing:
     """One contestant. Milliseconds per text alone; texts per second by batch size.
 
-    `throughput` is keyed by batch size, "own" where the contestant batches by itself. Memory is
-    in MB of 10**6 bytes after all texts were judged one by one; None where it cannot be read.
+    `throughput` is keyed by batch size, "own" where the contestant batches by itself; for the sizes
+    in `given_up` it is an upper bound, since their pass was not finished. Memory is in MB of 10**6 bytes after all texts were judged one by one; None where it cannot be read.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Timing:
     resident_mb: float | None
     peak_mb: float | None
     tokens_median: float
+    given_up: tuple[str, ...] = ()
 
     @property
     def best(self) -> tuple[str, float]:
@@ -136,10 +139,15 @@ def measure_latency(
     with Worker.starting(list(contestants), setup) as workers:
         rounds = _latency_rounds(workers, options.repeats, say)
         memory = {key: worker.ask("memory") for key, worker in workers.items()}
-        speeds = _throughput_rounds(workers, contestants, repeats=options.repeats, say=say)
+        speeds, given_up = _throughput_rounds(
+            workers, contestants, repeats=options.repeats, say=say
+        )
         timings = {
-            key: _timing(
-                name, rounds[key], speeds[key], memory=memory[key], tokens=workers[key].tokens
+            key: replace(
+                _timing(
+                    name, rounds[key], speeds[key], memory=memory[key], tokens=workers[key].tokens
+                ),
+                given_up=given_up[key],
             )
             for key, (name, _) in contestants.items()
         }
@@ -182,19 +190,27 @@ def _throughput_rounds(
     *,
     repeats: int,
     say: OnStep,
-) -> dict[str, dict[str, float]]:
+) -> tuple[dict[str, dict[str, float]], dict[str, tuple[str, ...]]]:
+    """Return median speeds by batch size, and the sizes that were given up as hopeless."""
     seen: dict[str, dict[str, list[float]]] = {key: {} for key in workers}
+    given_up: dict[str, set[str]] = {key: set() for key in workers}
     for number in range(repeats):
         for key in _turns(workers, number):
+            n_texts, best = workers[key].n_texts, 0.0
             for batch in contestants[key][1]:
                 size = "own" if batch is None else str(batch)
                 say(f"batches ({size}), round {number + 1} of {repeats}: {key}")
-                speed = workers[key].ask("batched", batch=batch)["texts_per_s"]
-                seen[key].setdefault(size, []).append(speed)
-    return {
+                limit = HOPELESS * n_texts / best if best else None
+                reply = workers[key].ask("batched", batch=batch, limit_s=limit)
+                best = max(best, reply["texts_per_s"])
+                seen[key].setdefault(size, []).append(reply["texts_per_s"])
+                if not reply["finished"]:
+                    given_up[key].add(size)
+    medians = {
         key: {size: statistics.median(speeds) for size, speeds in sizes.items()}
         for key, sizes in seen.items()
     }
+    return medians, {key: tuple(sorted(sizes, key=int)) for key, sizes in given_up.items()}
 
 
 def _turns(workers: dict[str, Worker], number: int) -> list[str]:

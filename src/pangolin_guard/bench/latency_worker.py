@@ -22,6 +22,7 @@ from pangolin_guard.guard import Guard
 from pangolin_guard.types import Mode
 
 WARM_UP_TEXTS = 8
+SLICE = 32  # texts between two looks at the clock; a multiple of every batch size
 
 
 class Contestant(Protocol):
@@ -98,11 +99,22 @@ def one_by_one(contestant: Contestant, texts: Sequence[str]) -> list[float]:
     return times
 
 
-def batched(contestant: Contestant, texts: Sequence[str], batch: int | None) -> float:
-    """Return texts per second over one pass of all texts."""
+def batched(
+    contestant: Contestant, texts: Sequence[str], batch: int | None, *, limit_s: float | None = None
+) -> tuple[float, bool]:
+    """Return texts per second over one pass of all texts, and whether the pass was finished.
+
+    A pass that takes longer than `limit_s` is given up after the slice at hand. The speed is then
+    that of a pass which would have ended there: an upper bound.
+    """
+    step = len(texts) if limit_s is None or batch is None else SLICE
     start = time.perf_counter()
-    contestant.many(texts, batch)
-    return len(texts) / (time.perf_counter() - start)
+    for first in range(0, len(texts), step):
+        contestant.many(texts[first : first + step], batch)
+        spent = time.perf_counter() - start
+        if limit_s is not None and spent > limit_s and first + step < len(texts):
+            return len(texts) / spent, False
+    return len(texts) / (time.perf_counter() - start), True
 
 
 def memory_mb() -> dict[str, float | None]:
@@ -143,7 +155,9 @@ def _obey(contestant: Contestant, texts: Sequence[str], command: dict[str, Any])
     if command["do"] == "one_by_one":
         return {"ms": one_by_one(contestant, texts)}
     if command["do"] == "batched":
-        return {"texts_per_s": batched(contestant, texts, command["batch"])}
+        limit = command.get("limit_s")
+        speed, finished = batched(contestant, texts, command["batch"], limit_s=limit)
+        return {"texts_per_s": speed, "finished": finished}
     if command["do"] == "memory":
         return dict(memory_mb())
     raise ValueError(f"unknown command {command['do']!r}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pangolin_guard.bench.compare import Comparison, Word
 from pangolin_guard.bench.figures import AT, BIPIA_NOTE, PINT_NOTE, Figure
-from pangolin_guard.bench.latency import LatencyResult, Timing
+from pangolin_guard.bench.latency import HOPELESS, LatencyResult, Timing
 from pangolin_guard.bench.run import BenchmarkResult, ModelRun
 from pangolin_guard.bench.splits import Group
 
@@ -257,6 +257,9 @@ def _latency(result: LatencyResult) -> Grid:
         )
     if result.throughput_ratio is not None:
         notes.insert(1, f"throughput: {result.throughput_ratio:.1f}× the pipeline's best")
+    if result.baseline is not None and result.baseline.given_up:
+        sizes = " and ".join(result.baseline.given_up)
+        notes.append(f"batch size {sizes}: given up, more than {HOPELESS}× slower than the best")
     if result.note:
         notes.append(result.note)
     return Grid("Latency", header, rows, tuple(notes))

@@ -5,7 +5,9 @@ Windows enter, logits leave. ONNX Runtime is imported when a session opens, not 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,10 @@ from pangolin_guard.errors import ModelFilesError, ModelFormatError
 from pangolin_guard.runtime.session import FloatArray, pad_batch
 from pangolin_guard.text.windows import TokenWindow
 
-# Dynamic quantization scales its activations over the whole batch, padding included: with several
-# windows in one call a text's score would depend on its neighbors (by 0.3 in one trial). On a CPU
-# one window at a time costs nothing, needs no padding, and keeps memory low.
+# A call for every window: on a CPU a batch is no faster, padding would be paid for, and a model with
+# one activation scale for its whole batch would let a text's score depend on its neighbors.
 _BATCH_TOKENS = 1
+_MOST_CALLS = 16  # at a time; more only wait for each other
 _ONLY_ERRORS = 3
 
 
@@ -39,7 +41,8 @@ class OnnxSession:
             path: An ONNX model that returns logits of shape (W, 2).
             pad_id: Token that fills the shorter windows of a batch.
             input_names: The model's inputs, of input_ids, attention_mask, token_type_ids.
-            threads: Threads within one call; None lets ONNX Runtime use every core.
+            threads: Threads within one call, and calls at a time where there are several windows;
+                None takes every core.
 
         Raises:
             ModelFilesError: If the file is missing.
@@ -49,6 +52,8 @@ class OnnxSession:
         self._pad_id = pad_id
         self._input_names = tuple(input_names)
         self._session = _open(self._path, threads)
+        self._calls = min(threads or _cores(), _MOST_CALLS)
+        self._pool: tuple[int, ThreadPoolExecutor] | None = None
         self._output = self._session.get_outputs()[0].name
         actual = {entry.name for entry in self._session.get_inputs()}
         if actual != set(self._input_names):
@@ -68,6 +73,27 @@ class OnnxSession:
         arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": type_ids}
         feed = {name: arrays[name] for name in self._input_names}
         return np.asarray(self._session.run([self._output], feed)[0])
+
+    def score_each(self, batches: Sequence[Sequence[TokenWindow]]) -> Iterator[FloatArray]:
+        """Return what `score` returns for each batch, in order, as many at a time as fit."""
+        if len(batches) == 1 or self._calls == 1:
+            return map(self.score, batches)
+        return self._threads().map(self.score, batches)
+
+    def _threads(self) -> ThreadPoolExecutor:
+        """Return this process's threads; those of a parent are not in a forked child."""
+        pool = self._pool
+        if pool is None or pool[0] != os.getpid():
+            name = "pangolin-guard"
+            pool = self._pool = (os.getpid(), ThreadPoolExecutor(self._calls, name))
+        return pool[1]
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _open(path: Path, threads: int | None) -> Any:  # noqa: ANN401 - the library is untyped

@@ -6,7 +6,7 @@ nothing of what runs the model.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -31,6 +31,9 @@ class Session(Protocol):
     def score(self, windows: Sequence[TokenWindow]) -> FloatArray:
         """Return float32 logits of shape (W, 2), safe then unsafe, for one padded batch."""
 
+    def score_each(self, batches: Sequence[Sequence[TokenWindow]]) -> Iterable[FloatArray]:
+        """Return what `score` returns for each batch, in order; several may run at a time."""
+
 
 def score_windows(session: Session, windows: Sequence[TokenWindow]) -> FloatArray:
     """Score any number of windows, sorted into batches of like length.
@@ -43,8 +46,9 @@ def score_windows(session: Session, windows: Sequence[TokenWindow]) -> FloatArra
     """
     logits = np.empty((len(windows), 2), np.float32)
     lengths = [len(window) for window in windows]
-    for batch in plan_batches(lengths, session.batch_tokens):
-        scores = session.score([windows[index] for index in batch])
+    batches = plan_batches(lengths, session.batch_tokens)
+    parts = session.score_each([[windows[index] for index in batch] for batch in batches])
+    for batch, scores in zip(batches, parts, strict=True):
         logits[batch] = check_logits(scores, len(batch))
     return logits
 

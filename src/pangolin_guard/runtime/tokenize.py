@@ -198,9 +198,12 @@ class TextTokenizer:
 
     def _encode_chunk(self, text: str, start: int, end: int) -> _Encoded:
         encoding = self._tokenizer.encode(text[start:end], add_special_tokens=False)
-        ids = np.array(encoding.ids, np.int32)
+        numbers = encoding.ids
+        ids = np.array(numbers, np.int32)
         spans = np.array(encoding.offsets, np.int32).reshape(-1, 2) + np.int32(start)
-        doubtful = np.isin(ids, np.array(sorted(self._special), np.int32))
+        doubtful = np.zeros(len(ids), np.bool_)
+        if not self._special.isdisjoint(numbers):
+            doubtful = np.isin(ids, np.array(sorted(self._special), np.int32))
         if self.unk_id is not None:
             doubtful |= (ids == self.unk_id) & (spans[:, 1] - spans[:, 0] > 1)
         if not doubtful.any():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -107,6 +107,10 @@ class TorchSession:
         with torch.inference_mode():
             logits = self._model(**feed).logits.float().cpu().numpy()
         return _two_classes(logits, self.unsafe_labels)
+
+    def score_each(self, batches: Sequence[Sequence[TokenWindow]]) -> Iterator[FloatArray]:
+        """Return what `score` returns for each batch, one after another."""
+        return map(self.score, batches)
 
 
 def unsafe_labels(id2label: Mapping[int, str]) -> tuple[int, ...]:

@@ -21,7 +21,8 @@ from pangolin_guard.runtime.engine import Engine, open_engine
 from pangolin_guard.runtime.onnx_session import OnnxSession
 from pangolin_guard.runtime.torch_session import TorchSettings
 from pangolin_guard.train.gate import quiet_libraries, torch, transformers
-from pangolin_guard.train.graph import OPSET, trace_model
+from pangolin_guard.train.graph import write_graph
+from pangolin_guard.train.graph_bert import OPSET
 from pangolin_guard.train.loop import takes_types
 from pangolin_guard.train.parity import Parity, compare, expect, require_parity
 from pangolin_guard.train.quantize import quantize_weights
@@ -128,8 +129,8 @@ def _write_graph(
     }
     parity: dict[str, Parity] = {}
     graph = scratch / "fp32.onnx"
-    progress.say(f"trace {checkpoint} (opset {OPSET})")
-    trace_model(checkpoint, graph, input_names=reference.config.input_names)
+    progress.say(f"write {checkpoint} as a graph (opset {OPSET})")
+    write_graph(checkpoint, graph, input_names=reference.config.input_names)
     for kind in ("fp32", "int8") if options.int8 else ("fp32",):
         if kind == "int8":
             source, graph = graph, scratch / "int8.onnx"

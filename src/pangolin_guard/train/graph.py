@@ -1,6 +1,7 @@
-"""A fine-tuned classifier as an fp32 ONNX graph, by tracing.
+"""A fine-tuned classifier as an fp32 ONNX graph.
 
-Enters: a transformers checkpoint. Leaves: an ONNX file whose batch and length are free. Knows nothing of tokenizers, parity or bundles.
+Enters: a transformers checkpoint. Leaves: an ONNX file whose batch and length are free. BERT is
+written node by node, what else there is gets traced. Knows nothing of tokenizers, parity or bundles.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import Any
 
 from pangolin_guard.errors import ModelFormatError
 from pangolin_guard.train.gate import torch, transformers
+from pangolin_guard.train.graph_bert import OPSET, is_plain_bert, write_bert
 
-OPSET = 17
 _LOWEST = float(torch.finfo(torch.float32).min)
 _EXAMPLE = (2, 12)  # batch and tokens of the traced example
 
@@ -35,7 +36,7 @@ class _Plain(torch.nn.Module):
 
 
 class _Bert(_Plain):
-    """BERT with the mask as plain arithmetic, which traces without branches on its content."""
+    """Another BERT with the mask as plain arithmetic, which traces without branches on it."""
 
     def feed(self, *inputs: torch.Tensor) -> dict[str, Any]:
         feed = super().feed(*inputs)
@@ -73,7 +74,7 @@ def _padding(mask: torch.Tensor) -> torch.Tensor:
     return (1.0 - mask[:, None, None, :].to(torch.float32)) * _LOWEST
 
 
-def trace_model(folder: Path, path: Path, *, input_names: Sequence[str]) -> None:
+def write_graph(folder: Path, path: Path, *, input_names: Sequence[str]) -> None:
     """Write a checkpoint as an fp32 ONNX graph.
 
     Args:
@@ -91,6 +92,9 @@ def trace_model(folder: Path, path: Path, *, input_names: Sequence[str]) -> None
         trust_remote_code=False,
         use_safetensors=True,
     )
+    if is_plain_bert(model.config):
+        write_bert(model, path)
+        return
     wrapper = _WRAPPERS.get(model.config.model_type, _Plain)(model, input_names).eval()
     example = [torch.ones(_EXAMPLE, dtype=torch.int64) for _ in input_names]
     free = {name: {0: "batch", 1: "tokens"} for name in input_names}

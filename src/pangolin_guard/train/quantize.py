@@ -22,6 +22,7 @@ _EMBEDDING_LEVELS = 127
 _FEWEST_ROWS = 64  # a smaller table of embeddings is not worth quantizing
 _TINY = 1e-10
 _PREFIX = "int8/"
+_FUSED = "com.microsoft"  # the domain of ONNX Runtime's own operators
 
 
 def quantize_weights(source: Path, path: Path) -> None:
@@ -37,6 +38,8 @@ def quantize_weights(source: Path, path: Path) -> None:
     onnx = require("train", "onnx")
     model = onnx.load(str(source))
     _Rewriter(onnx, model.graph).run()
+    if not any(entry.domain == _FUSED for entry in model.opset_import):
+        model.opset_import.append(onnx.helper.make_opsetid(_FUSED, 1))
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
 
@@ -57,7 +60,6 @@ class _Rewriter:
             ("zero_point", np.array(128, np.uint8)),
             ("step", np.array(1 / 127, np.float32)),
             ("tiny", np.array(_TINY, np.float32)),
-            ("axis", np.array([1], np.int64)),
         ):
             self._constant(name, value)
         for node in self._graph.node:
@@ -75,40 +77,31 @@ class _Rewriter:
         self._graph.initializer.extend(kept)
 
     def _matrix(self, node: Any) -> None:  # noqa: ANN401
-        """Replace x @ W by integers: (xq @ Wq) * scale of the token * scale of the column."""
+        """Replace x @ W by integers: (xq @ Wq) * scale of the column * largest of the token."""
         x, out = node.input[0], node.output[0]
-        weight = self._value(node.input[1])
-        codes, scale = quantize_columns(weight, WEIGHT_LEVELS)
-        here = _PREFIX + out
+        codes, scale = quantize_columns(self._value(node.input[1]), WEIGHT_LEVELS)
+        here, step, zero = _PREFIX + out, f"{_PREFIX}step", f"{_PREFIX}zero_point"
         self._constant(f"{out}/codes", codes)
         self._constant(f"{out}/scale", scale)
-        self._constant(f"{out}/columns", np.array([weight.shape[1]], np.int64))
-        tokens = self._tokens(x, weight.shape[0])
-        self._add("MatMulInteger", [f"{tokens}/q", f"{here}/codes", f"{_PREFIX}zero_point"], here)
-        self._add("Cast", [here], f"{here}/sum", to=self._onnx.TensorProto.FLOAT)
-        self._add("Mul", [f"{here}/sum", f"{tokens}/scale2"], f"{here}/by_token")
-        self._add("Mul", [f"{here}/by_token", f"{here}/scale"], f"{here}/flat")
-        self._add("Concat", [f"{tokens}/outer", f"{here}/columns"], f"{here}/shape", axis=0)
-        self._add("Reshape", [f"{here}/flat", f"{here}/shape"], out)
+        tokens = self._tokens(x)
+        inputs = [f"{tokens}/q", f"{here}/codes", step, f"{here}/scale", zero]
+        self._add("MatMulIntegerToFloat", inputs, f"{here}/by_column", domain=_FUSED)
+        self._add("Mul", [f"{here}/by_column", f"{tokens}/largest"], out)
 
-    def _tokens(self, x: str, width: int) -> str:
-        """Quantize an activation once, whatever number of matrices reads it."""
+    def _tokens(self, x: str) -> str:
+        """Quantize an activation once, whatever number of matrices reads it.
+
+        Each token is divided by its largest value, so one fixed step serves all of them.
+        """
         if x in self._quantized:
             return self._quantized[x]
         here = self._quantized[x] = f"{_PREFIX}{x}/tokens"
-        self._constant(f"{x}/tokens/width", np.array([-1, width], np.int64))
-        zero = self._onnx.helper.make_tensor("value", self._onnx.TensorProto.UINT8, [1], [128])
-        self._add("Reshape", [x, f"{here}/width"], f"{here}/flat")
-        self._add("Abs", [f"{here}/flat"], f"{here}/abs")
-        self._add("ReduceMax", [f"{here}/abs"], f"{here}/max", axes=[1], keepdims=0)
-        self._add("Mul", [f"{here}/max", f"{_PREFIX}step"], f"{here}/step")
-        self._add("Max", [f"{here}/step", f"{_PREFIX}tiny"], f"{here}/scale")
-        self._add("Shape", [f"{here}/scale"], f"{here}/count")
-        self._add("ConstantOfShape", [f"{here}/count"], f"{here}/zeros", value=zero)
-        inputs = [f"{here}/flat", f"{here}/scale", f"{here}/zeros"]
-        self._add("QuantizeLinear", inputs, f"{here}/q", axis=0)
-        self._add("Unsqueeze", [f"{here}/scale", f"{_PREFIX}axis"], f"{here}/scale2")
-        self._add("Shape", [x], f"{here}/outer", start=0, end=-1)
+        self._add("Abs", [x], f"{here}/abs")
+        self._add("ReduceMax", [f"{here}/abs"], f"{here}/max", axes=[-1], keepdims=1)
+        self._add("Max", [f"{here}/max", f"{_PREFIX}tiny"], f"{here}/largest")
+        self._add("Div", [x, f"{here}/largest"], f"{here}/unit")
+        inputs = [f"{here}/unit", f"{_PREFIX}step", f"{_PREFIX}zero_point"]
+        self._add("QuantizeLinear", inputs, f"{here}/q")
         return here
 
     def _embedding(self, node: Any) -> None:  # noqa: ANN401
