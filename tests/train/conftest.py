@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from tiny_train import (
     BUDGETS,
+    SPECIALS,
     attack_texts,
     benign_texts,
     package_options,
     tiny_modernbert,
     train_config,
 )
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from builds import write_recipe, write_rows
 from pangolin_guard.train.calibrate import CalibrationOptions, calibrate_model, parse_budgets
@@ -80,3 +83,32 @@ def bundle(checkpoint, dataset, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("bundles") / "tiny-guard"
     package(checkpoint, out, options=package_options(dataset))
     return out
+
+
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory) -> Path:
+    """A random BERT classifier with dropout and a WordPiece tokenizer, as others publish them."""
+    folder = tmp_path_factory.mktemp("bert")
+    words = sorted({word for text in benign_texts(50, 1) for word in text.split()})
+    vocab = {word: i for i, word in enumerate([*SPECIALS, *words, *"abcdefghijklmnopqrstuvwxyz"])}
+    tokenizer = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    ids = [(name, vocab[name]) for name in ("[CLS]", "[SEP]")]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ids
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    torch.manual_seed(1)
+    config = transformers.BertConfig(
+        vocab_size=len(vocab),
+        hidden_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=96,
+        max_position_embeddings=128,
+        initializer_range=0.2,
+        id2label={0: "safe", 1: "unsafe"},
+        label2id={"safe": 0, "unsafe": 1},
+    )
+    transformers.BertForSequenceClassification(config).save_pretrained(folder)
+    return folder

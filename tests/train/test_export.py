@@ -10,8 +10,7 @@ import pytest
 import torch
 import transformers
 from click.testing import CliRunner
-from tiny_train import SPECIALS, benign_texts, tiny_modernbert
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tiny_train import benign_texts, tiny_modernbert
 
 from pangolin_guard import ExportMismatchError, InputError, ModelFilesError
 from pangolin_guard.cli import cli
@@ -22,35 +21,6 @@ from pangolin_guard.train import export as export_module
 from pangolin_guard.train.export import ExportOptions, export_onnx
 
 EXACT = ExportOptions(int8=False)
-
-
-@pytest.fixture(scope="module")
-def bert(tmp_path_factory):
-    """A random BERT classifier with dropout and a WordPiece tokenizer, as others publish them."""
-    folder = tmp_path_factory.mktemp("bert")
-    words = sorted({word for text in benign_texts(50, 1) for word in text.split()})
-    vocab = {word: i for i, word in enumerate([*SPECIALS, *words, *"abcdefghijklmnopqrstuvwxyz"])}
-    tokenizer = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    ids = [(name, vocab[name]) for name in ("[CLS]", "[SEP]")]
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ids
-    )
-    tokenizer.save(str(folder / "tokenizer.json"))
-    torch.manual_seed(1)
-    config = transformers.BertConfig(
-        vocab_size=len(vocab),
-        hidden_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=96,
-        max_position_embeddings=128,
-        initializer_range=0.2,
-        id2label={0: "safe", 1: "unsafe"},
-        label2id={"safe": 0, "unsafe": 1},
-    )
-    transformers.BertForSequenceClassification(config).save_pretrained(folder)
-    return folder
 
 
 def differences(checkpoint, exported):

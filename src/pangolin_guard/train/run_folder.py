@@ -21,6 +21,7 @@ from pangolin_guard.train.config import TrainConfig, read_recipe, save_recipe
 RUN_FILE = "run.json"
 RECIPE_FILE = "recipe.yaml"
 METRICS_FILE = "metrics.jsonl"
+START_FOLDER = "start"  # where the run began, if that was a bundle
 _WHOLE = ("trainer_state.json", "model.safetensors", "optimizer.pt", "scheduler.pt")
 
 
@@ -87,8 +88,8 @@ def _check_same(config: TrainConfig, out: Path, data_hash: str) -> None:
 
 
 def clear_saves(out: Path) -> None:
-    """Delete the saves of a run; its weights, settings and figures stay."""
-    for old in [*out.glob("checkpoint-*"), out / BEST_FOLDER]:
+    """Delete the saves of a run and its start; its weights, settings and figures stay."""
+    for old in [*out.glob("checkpoint-*"), out / BEST_FOLDER, out / START_FOLDER]:
         shutil.rmtree(old, ignore_errors=True)
 
 

