@@ -5,6 +5,7 @@ import random
 import pytest
 
 from pangolin_guard.errors import DatasetError
+from pangolin_guard.gallery import load_gallery
 from pangolin_guard.train import pairs as module
 from pangolin_guard.train.pairs import Pair, load_pairs
 from pangolin_guard.train.phrases import load_phrases
@@ -31,6 +32,19 @@ def test_no_text_is_both_attack_and_twin_or_on_both_sides() -> None:
     assert not texts(train + held, 1) & texts(train + held, 0)
     for label in (0, 1):
         assert not texts(train, label) & texts(held, label)
+
+
+def six_in_a_row(text: str) -> set[tuple[str, ...]]:
+    words = text.casefold().split()
+    return {tuple(words[at : at + 6]) for at in range(len(words) - 5)}
+
+
+def test_no_pair_quotes_the_gallery() -> None:
+    gallery = set().union(*(six_in_a_row(row.text) for row in load_gallery()))
+    pairs = load_pairs(evaluation=False) + load_pairs(evaluation=True)
+    for pair in pairs:
+        for text, _ in pair.sides:
+            assert not gallery & six_in_a_row(text), (pair.family, text[:40])
 
 
 @pytest.mark.parametrize(
