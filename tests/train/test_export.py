@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -37,6 +38,22 @@ def test_bert_is_exact_with_its_token_types(bert, tmp_path):
     assert exported.engine.config.input_names == INPUT_NAMES
     assert differences(bert, exported).max() < 1e-4
     assert exported.parity["fp32"].max_difference < 1e-5
+
+
+def test_bert_has_few_nodes_whatever_its_length(bert, tmp_path):
+    export_onnx(bert, tmp_path / "model.onnx", options=EXACT)
+    layers = transformers.AutoConfig.from_pretrained(bert).num_hidden_layers
+    assert len(onnx.load(tmp_path / "model.onnx").graph.node) <= 13 * layers + 16
+
+
+def test_an_unusual_bert_is_traced_and_exact(bert, tmp_path):
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(bert)
+    model.config.hidden_act = "relu"
+    folder = shutil.copytree(bert, tmp_path / "relu")
+    model.config.save_pretrained(folder)
+    exported = export_onnx(folder, tmp_path / "model.onnx", options=EXACT)
+    assert "Relu" in {node.op_type for node in onnx.load(exported.path).graph.node}
+    assert differences(folder, exported).max() < 1e-4
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
