@@ -49,7 +49,8 @@ def resolve_weights(model: str, *, restored: Path) -> Path:
     elif model == PACKAGED:
         folder = restore_checkpoint(DEFAULT_MODEL, restored)
     elif local.is_dir():
-        folder = restore_checkpoint(local, restored) if is_bundle(local) else local
+        is_exported = is_bundle(local) and (local / "manifest.json").is_file()
+        folder = restore_checkpoint(local, restored) if is_exported else local
     elif model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise ModelFilesError(
             f"Model folder not found: {model}. Give a folder, a Hub id (owner/name), {MINILM} "
