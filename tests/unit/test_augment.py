@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from pangolin_guard.cli.augment import augment
 from pangolin_guard.errors import DatasetError, InputError
-from pangolin_guard.train.augment import COUNTS, AugmentOptions, augment_dataset
+from pangolin_guard.train.augment import CALIBRATED, COUNTS, AugmentOptions, augment_dataset
 from pangolin_guard.train.pools import is_request
 from pangolin_guard.train.steps import STEPS
 
@@ -158,6 +158,20 @@ def test_a_split_without_material_leaves_the_step_out(
     )
     assert not any(key.startswith("plan") for key in manifest["made"]["validation"])
     assert any(key.startswith("plan") for key in manifest["made"]["train"])
+
+
+def test_thresholds_are_measured_on_rows_like_traffic(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    data, harmful = folders
+    pq.write_table(pa.Table.from_pylist(_rows(), schema=SCHEMA), data / "calibration.parquet")
+    augment_dataset(data, harmful, tmp_path / "out", options=AugmentOptions(counts=SMALL))
+    rows = pq.read_table(tmp_path / "out/calibration.parquet").to_pylist()
+    made = [row for row in rows if row["augmented"]]
+    assert {row["augmented"] for row in made} == CALIBRATED
+    # What is benign beside the collected rows is what a user writes.
+    assert {row["checkpoint"] for row in made if row["label"] == 0} == {"user_input"}
+    assert sum(row["augmented"] is None for row in rows) == len(_rows())
 
 
 def test_the_plain_cap_thins_easy_rows_of_the_training_split_alone(

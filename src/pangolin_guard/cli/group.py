@@ -23,6 +23,7 @@ COMMANDS = {
     "benchmark": "pangolin_guard.cli.benchmark:benchmark",
     "data": "pangolin_guard.cli.data:data",
     "train": "pangolin_guard.cli.train:train",
+    "average": "pangolin_guard.cli.average:average",
     "calibrate": "pangolin_guard.cli.calibrate:calibrate",
     "export": "pangolin_guard.cli.export:export",
 }

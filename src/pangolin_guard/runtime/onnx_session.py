@@ -6,6 +6,7 @@ Windows enter, logits leave. ONNX Runtime is imported when a session opens, not 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +22,7 @@ from pangolin_guard.text.windows import TokenWindow
 # one activation scale for its whole batch would let a text's score depend on its neighbors.
 _BATCH_TOKENS = 1
 _MOST_CALLS = 16  # at a time; more only wait for each other
+_FEW_CALLS = 4  # not worth opening the model once more
 _ONLY_ERRORS = 3
 
 
@@ -54,6 +56,8 @@ class OnnxSession:
         self._session = _open(self._path, threads)
         self._calls = min(threads or _cores(), _MOST_CALLS)
         self._pool: tuple[int, ThreadPoolExecutor] | None = None
+        self._many: Any = None
+        self._opening = threading.Lock()
         self._output = self._session.get_outputs()[0].name
         actual = {entry.name for entry in self._session.get_inputs()}
         if actual != set(self._input_names):
@@ -69,16 +73,31 @@ class OnnxSession:
 
     def score(self, windows: Sequence[TokenWindow]) -> FloatArray:
         """Return float32 logits of shape (W, 2), safe then unsafe, for one padded batch."""
+        return self._run(self._session, windows)
+
+    def score_each(self, batches: Sequence[Sequence[TokenWindow]]) -> Iterator[FloatArray]:
+        """Return what `score` returns for each batch, in order, as many at a time as fit.
+
+        Many batches go through a second session whose calls take one thread each: threads that
+        share one call wait for each other after every operator.
+        """
+        if len(batches) < _FEW_CALLS or self._calls == 1:
+            return map(self.score, batches)
+        many = self._one_threaded()
+        return self._threads().map(lambda windows: self._run(many, windows), batches)
+
+    def _run(self, session: Any, windows: Sequence[TokenWindow]) -> FloatArray:  # noqa: ANN401
         ids, mask, type_ids = pad_batch(windows, self._pad_id)
         arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": type_ids}
         feed = {name: arrays[name] for name in self._input_names}
-        return np.asarray(self._session.run([self._output], feed)[0])
+        return np.asarray(session.run([self._output], feed)[0])
 
-    def score_each(self, batches: Sequence[Sequence[TokenWindow]]) -> Iterator[FloatArray]:
-        """Return what `score` returns for each batch, in order, as many at a time as fit."""
-        if len(batches) == 1 or self._calls == 1:
-            return map(self.score, batches)
-        return self._threads().map(self.score, batches)
+    def _one_threaded(self) -> Any:  # noqa: ANN401 - the library is untyped
+        """Return the session for many windows; it is opened when it is first needed."""
+        with self._opening:
+            if self._many is None:
+                self._many = _open(self._path, 1)
+            return self._many
 
     def _threads(self) -> ThreadPoolExecutor:
         """Return this process's threads; those of a parent are not in a forked child."""
