@@ -42,7 +42,7 @@ def _read_counts(pairs: tuple[str, ...]) -> dict[str, int]:
     "--plain-cap",
     type=int,
     help="Easy benign rows of one source that the training split keeps; 0 keeps all.  "
-    "[default: 200]",
+    "[default: 300]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 def augment(

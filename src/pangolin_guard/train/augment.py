@@ -43,10 +43,10 @@ COUNTS: Mapping[str, int] = {
     "splice_attack": 4200,
     "bare_ask": 1700,
     "bare_payload": 600,
-    "frame": 5500,
+    "frame": 8000,
     "hard_frame": 1500,
     "override": 3500,
-    "trigger": 4500,
+    "trigger": 5000,
     "encode": 150,
     "respell": 1000,
     "suffix": 800,
@@ -54,7 +54,7 @@ COUNTS: Mapping[str, int] = {
     "memory": 1000,
     "plan": 1500,
     "response": 2000,
-    "pair": 26000,
+    "pair": 40000,
 }
 CALIBRATED = frozenset(["frame", "hard_frame", "override", "trigger", "suffix"])
 """Steps that the calibration split gets: those whose benign rows are like what users write.
@@ -62,7 +62,7 @@ CALIBRATED = frozenset(["frame", "hard_frame", "override", "trigger", "suffix"])
 A false-positive budget is meant for real traffic. Disguises and quoted attacks are far more common
 among augmented rows than there, and of the agents' phrases too few are kept from training.
 """
-PLAIN_CAP = 200
+PLAIN_CAP = 300
 Progress = Callable[[str, int, int], None]
 
 
