@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from pangolin_guard import Checkpoint, ModelFilesError, ModelFormatError
+from pangolin_guard.runtime import onnx_session as module
 from pangolin_guard.runtime.config import INPUT_NAMES
 from pangolin_guard.runtime.onnx_session import OnnxSession
 from tiny import TINY
+
+real = module._open
 
 
 def open_tiny(**changes) -> OnnxSession:
@@ -41,6 +44,24 @@ def test_many_windows_come_back_in_order_whatever_the_threads(tiny_tokenizer, th
     found = list(session.score_each([[window] for window in windows]))
     expected = [session.score([window]) for window in windows]
     assert np.array_equal(np.concatenate(found), np.concatenate(expected))
+
+
+def test_the_model_is_opened_again_for_many_windows_alone(tiny_tokenizer, monkeypatch):
+    opened = []
+
+    def note(path, threads):
+        opened.append(threads)
+        return real(path, threads)
+
+    monkeypatch.setattr(module, "_open", note)
+    session = open_tiny(threads=2)
+    window = tiny_tokenizer.windows("a cup of tea")
+    session.score(window)
+    list(session.score_each([window]))
+    assert opened == [2]
+    for _ in range(2):
+        list(session.score_each([window] * 20))
+    assert opened == [2, 1]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")

@@ -57,7 +57,9 @@ def augment(
     """Write an augmented copy OUT of the data set SOURCE.
 
     Attacks are put into documents, disguised, framed and suffixed; each comes with a benign twin.
-    Easy benign rows of large sources are thinned out. Rows near a benchmark or gallery row are dropped. The same seed gives the same rows.
+    Easy benign rows of large sources are thinned out. Rows near a benchmark or gallery row are
+    dropped. The calibration split gets only what resembles real traffic: frames, overrides, trigger
+    words and suffixes. The same seed gives the same rows.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn

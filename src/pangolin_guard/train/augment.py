@@ -70,7 +70,8 @@ Progress = Callable[[str, int, int], None]
 class AugmentOptions:
     """How much to make.
 
-    `counts`: calls of each step for the training split; other splits get their share by rows.
+    `counts`: calls of each step for the training split; other splits get their share by rows, the
+    calibration split of the steps in `CALIBRATED` alone.
     A call makes one to three rows. `plain_cap`: benign rows of one source, outside of the kinds
     that a guard is prone to flag, that the training split keeps; 0 keeps all. `signatures`: what
     to keep clear of.

@@ -3,36 +3,46 @@
 Enters: models of one architecture and one tokenizer, named as for training. Leaves: a checkpoint
 folder that can be exported or trained further. Averaging a model with the one that it was
 fine-tuned from keeps more of what the older one knew (WiSE-FT, arXiv 2109.01903); averaging
-fine-tunes of one start often beats each of them (model soups, arXiv 2203.05482). Needs the extra `train`.
+fine-tunes of one start often beats each of them (model soups, arXiv 2203.05482). Weights are read
+tensor by tensor from safetensors: one that a folder lacks is an error, never a random one.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+from safetensors.torch import load_file, save_file
 
 from pangolin_guard.errors import InputError, ModelFilesError, ModelFormatError
-from pangolin_guard.runtime.bundle import file_sha256, write_json
-from pangolin_guard.train.gate import torch, transformers
+from pangolin_guard.runtime.bundle import file_sha256, load_checkpoint_config, write_json
+from pangolin_guard.runtime.config import BundleConfig
+from pangolin_guard.train.gate import torch
 from pangolin_guard.train.weights import resolve_weights
 
-_SERVING = "pangolin.json"
+_COPIED = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+_SHAPING = ("model_type", "num_attention_heads", "hidden_act")
+"""Settings that change what weights of the same names and shapes compute."""
+
+Weights = dict[str, torch.Tensor]
 
 
 def average_models(models: Sequence[str], out: Path, *, shares: Sequence[float] = ()) -> Path:
     """Write the weighted mean of models.
 
     Args:
-        models: Two or more; checkpoint folders, bundles, "packaged" or Hub ids. What serving needs
-            to know (`pangolin.json`) is taken from the first that has it.
+        models: Two or more; checkpoint folders, bundles, "packaged" or Hub ids. How the mean is
+            served (window, overlap, tokenizer) is taken from the first that says so.
         out: The folder to write; must not exist, or be empty.
-        shares: The weight of each, above 0; they are scaled to a sum of 1. None given: all alike.
+        shares: The weight of each, finite and above 0; they are scaled to a sum of 1. None given:
+            all alike.
 
     Returns:
-        The folder.
+        The folder: float32 weights, no thresholds, temperature 1.
 
     Raises:
         InputError: If there are too few models, the shares do not fit, or `out` is taken.
@@ -42,21 +52,22 @@ def average_models(models: Sequence[str], out: Path, *, shares: Sequence[float] 
     weights = _shares(len(models), shares)
     if out.exists() and any(out.iterdir()):
         raise InputError(f"{out} exists and is not empty. Choose another --out")
-    restored = out.with_name(f".{out.name}.restored")
-    try:
+    with tempfile.TemporaryDirectory() as scratch:
         folders = [
-            resolve_weights(name, restored=restored / str(number))
+            resolve_weights(name, restored=Path(scratch) / str(number))
             for number, name in enumerate(models)
         ]
-        serving = _serving(folders)
-        tokenizer = _one_tokenizer(folders)
-        mean = _mean([_load(folder) for folder in folders], weights)
-    finally:
-        shutil.rmtree(restored, ignore_errors=True)
-    mean.save_pretrained(out)
-    for name, content in tokenizer.items():
-        (out / name).write_bytes(content)
-    write_json(out / _SERVING, serving)
+        source, serving = _serving(folders)
+        for folder in folders:
+            _require_alike(folder, source)
+        mean = _mean(folders, weights)
+        out.mkdir(parents=True, exist_ok=True)
+        save_file(mean, out / "model.safetensors", metadata={"format": "pt"})
+        for name in _COPIED:
+            if (source / name).is_file():
+                shutil.copyfile(source / name, out / name)
+    # Thresholds of one model do not hold for the mean: export measures them again.
+    write_json(out / "pangolin.json", serving.with_thresholds({}, 1.0).to_dict())
     return out
 
 
@@ -66,56 +77,66 @@ def _shares(n_models: int, shares: Sequence[float]) -> list[float]:
     given = list(shares) or [1.0] * n_models
     if len(given) != n_models:
         raise InputError(f"{n_models} models need as many shares, got {len(given)}")
-    if min(given) <= 0:
-        raise InputError(f"a share must be above 0, got {min(given):g}")
+    for share in given:
+        if not (share > 0 and math.isfinite(share)):
+            raise InputError(f"a share must be a finite number above 0, got {share:g}")
     return [share / sum(given) for share in given]
 
 
-def _serving(folders: Sequence[Path]) -> dict[str, Any]:
+def _serving(folders: Sequence[Path]) -> tuple[Path, BundleConfig]:
+    """Return the first folder that says how it is served, and what it says."""
     for folder in folders:
-        path = folder / _SERVING
-        if path.is_file():
-            settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            # Those of one model do not hold for the mean: export measures them again.
-            return {**settings, "thresholds": {}, "temperature": 1.0}
+        config = load_checkpoint_config(folder)
+        if config is not None:
+            return folder, config
     raise ModelFilesError(
-        f"none of the folders has a {_SERVING}, which says how the model is served. Give at least "
-        "one folder that `pangolin train` wrote"
+        "none of the models is a folder that `pangolin train` wrote (with pangolin.json), so "
+        "nothing says how their mean is served. Give at least one"
     )
 
 
-def _one_tokenizer(folders: Sequence[Path]) -> dict[str, bytes]:
-    """Return the tokenizer's files, or refuse models that read text differently."""
-    names = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
-    source = next(folder for folder in folders if (folder / _SERVING).is_file())
-    wanted = file_sha256(source / names[0])
-    for folder in folders:
-        if file_sha256(folder / names[0]) != wanted:
+def _require_alike(folder: Path, source: Path) -> None:
+    """Refuse a model that reads text in another way, or computes in another way."""
+    if file_sha256(folder / "tokenizer.json") != file_sha256(source / "tokenizer.json"):
+        raise ModelFormatError(
+            f"{folder} has another tokenizer than {source}; such weights cannot be averaged"
+        )
+    mine, theirs = (
+        json.loads((place / "config.json").read_text(encoding="utf-8"))
+        for place in (folder, source)
+    )
+    for name in _SHAPING:
+        if mine.get(name) != theirs.get(name):
             raise ModelFormatError(
-                f"{folder} has another tokenizer than {source}; such weights cannot be averaged"
+                f"{folder} and {source} differ in architecture: {name} is {mine.get(name)!r} and "
+                f"{theirs.get(name)!r}"
             )
-    return {name: (source / name).read_bytes() for name in names if (source / name).is_file()}
 
 
-def _load(folder: Path) -> Any:  # noqa: ANN401 - a torch module
-    return transformers.AutoModelForSequenceClassification.from_pretrained(
-        folder, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
-    )
+def _mean(folders: Sequence[Path], shares: Sequence[float]) -> Weights:
+    """Add the weights up, one model in memory at a time beside the sum."""
+    total: Weights = {}
+    for folder, share in zip(folders, shares, strict=True):
+        found = _read(folder)
+        shapes, expected = ({k: v.shape for k, v in w.items()} for w in (found, total or found))
+        if shapes != expected:
+            odd = sorted(set(shapes.items()) ^ set(expected.items()))[0][0]
+            raise ModelFormatError(
+                f"{folder} and {folders[0]} differ in architecture, first in {odd}; only models "
+                "with the same weights can be averaged"
+            )
+        for name, value in found.items():
+            part = value.double() * share
+            total[name] = total[name] + part if name in total else part
+    return {name: value.float().contiguous() for name, value in total.items()}
 
 
-def _mean(models: Sequence[Any], shares: Sequence[float]) -> Any:  # noqa: ANN401 - a torch module
-    states = [model.state_dict() for model in models]
-    first = states[0]
-    for state in states[1:]:
-        if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in first.items()}:
-            raise ModelFormatError("the models differ in architecture; only like can be averaged")
-    mean = {
-        name: sum(
-            share * state[name].double() for share, state in zip(shares, states, strict=True)
-        ).to(value.dtype)
-        if value.is_floating_point()
-        else value
-        for name, value in first.items()
-    }
-    models[0].load_state_dict(mean)
-    return models[0]
+def _read(folder: Path) -> Weights:
+    """Read all weights of a folder, in one file or in shards."""
+    weights: Weights = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        weights.update(load_file(path))
+    for name, value in weights.items():
+        if not value.is_floating_point():
+            raise ModelFormatError(f"{folder}: {name} holds {value.dtype}, which has no mean")
+    return weights
