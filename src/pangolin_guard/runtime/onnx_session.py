@@ -86,7 +86,11 @@ class OnnxSession:
         many = self._one_threaded()
         return self._threads().map(lambda windows: self._run(many, windows), batches)
 
-    def _run(self, session: Any, windows: Sequence[TokenWindow]) -> FloatArray:  # noqa: ANN401
+    def _run(
+        self,
+        session: Any,  # noqa: ANN401 - the library is untyped
+        windows: Sequence[TokenWindow],
+    ) -> FloatArray:
         ids, mask, type_ids = pad_batch(windows, self._pad_id)
         arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": type_ids}
         feed = {name: arrays[name] for name in self._input_names}
