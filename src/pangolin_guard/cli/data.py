@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pangolin_guard.cli.augment import augment
+from pangolin_guard.cli.tokens import teach, tokenize
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,7 +29,8 @@ def data() -> None:
     """Build, augment and inspect training data."""
 
 
-data.add_command(augment)
+for _command in (augment, tokenize, teach):
+    data.add_command(_command)
 
 
 @data.command()

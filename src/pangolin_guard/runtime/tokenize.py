@@ -10,6 +10,7 @@ weights or thresholds.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,6 +153,11 @@ class TextTokenizer:
                 f"room for text: special tokens and checkpoint take up to {largest}. "
                 "Raise max_tokens or lower overlap."
             )
+
+    def vocabulary_sha256(self) -> str:
+        """Return a hash of the vocabulary alone: two files of one tokenizer may differ in layout."""
+        words = sorted(self._tokenizer.get_vocab(with_added_tokens=True).items())
+        return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 
     def _find_pad(self) -> int:
         for name in _PAD_NAMES:

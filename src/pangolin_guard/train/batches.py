@@ -95,7 +95,7 @@ def _item(rows: TokenRows, row: int, window: int) -> Item:
         "first_segment": rows.store.first_segment(window),
         "label": int(rows.split.labels[row]),
         "sample_weight": 1.0,
-        "teacher_p": float(rows.split.teacher_p[row]),
+        "teacher_p": rows.teacher_p(row, window),
     }
 
 

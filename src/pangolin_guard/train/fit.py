@@ -18,11 +18,11 @@ import numpy as np
 from pangolin_guard.extras import require
 from pangolin_guard.runtime.bundle import write_json
 from pangolin_guard.runtime.config import BundleConfig
-from pangolin_guard.runtime.tokenize import TextTokenizer
+from pangolin_guard.runtime.tokenize import TOKENIZE_VERSION, TextTokenizer
 from pangolin_guard.train.callbacks import BEST_FOLDER, BestKeeper, LogKeeper
 from pangolin_guard.train.config import TrainConfig, save_recipe
 from pangolin_guard.train.gate import quiet_libraries, torch, transformers
-from pangolin_guard.train.inputs import TokenRows, read_split, tokenize_split
+from pangolin_guard.train.inputs import IntArray, Split, TokenRows, read_split, tokenize_split
 from pangolin_guard.train.loop import GuardTrainer, build_trainer, precision, takes_types
 from pangolin_guard.train.run_folder import (
     METRICS_FILE,
@@ -36,6 +36,7 @@ from pangolin_guard.train.run_folder import (
     read_run,
 )
 from pangolin_guard.train.run_progress import RunProgress
+from pangolin_guard.train.shards import load_tokens, save_tokens, tokens_path
 from pangolin_guard.train.weights import (
     attention,
     load_classifier,
@@ -123,10 +124,28 @@ def _tokenizer(config: TrainConfig, weights: Path, *, write: bool) -> TextTokeni
 def _rows(
     config: TrainConfig, name: str, tokenizer: TextTokenizer, progress: RunProgress
 ) -> TokenRows:
+    packed = tokens_path(config.data, name)
+    if packed.is_file():
+        rows = load_tokens(packed, key=tokens_key(config, tokenizer))
+        return rows.take(_drawn(config, len(rows.split))) if name == "validation" else rows
     split = read_split(Path(config.data), name)
-    if name == "validation" and config.eval_rows and config.eval_rows < len(split):
-        rng = np.random.default_rng(config.seed)
-        split = split.take(np.sort(rng.choice(len(split), config.eval_rows, replace=False)))
+    if name == "validation":
+        split = split.take(_drawn(config, len(split)))
+    return tokenized(config, name, split, tokenizer, progress)
+
+
+def _drawn(config: TrainConfig, n: int) -> IntArray:
+    """Choose the validation rows that are looked at during the run."""
+    if not config.eval_rows or config.eval_rows >= n:
+        return np.arange(n)
+    rng = np.random.default_rng(config.seed)
+    return np.sort(rng.choice(n, config.eval_rows, replace=False))
+
+
+def tokenized(
+    config: TrainConfig, name: str, split: Split, tokenizer: TextTokenizer, progress: RunProgress
+) -> TokenRows:
+    """Cut the rows of a split into windows, and say what was cut or left out."""
     track = partial(progress.track, what=f"tokenize {name}", total=len(split))
     rows = tokenize_split(split, tokenizer, windows_per_row=config.windows_per_row, track=track)
     if rows.cut or rows.empty:
@@ -135,6 +154,41 @@ def _rows(
             f"that many are used, evenly spread; {rows.empty} rows without a token are left out"
         )
     return rows
+
+
+def tokens_key(config: TrainConfig, tokenizer: TextTokenizer) -> dict[str, str | int]:
+    """Return what packed tokens depend on."""
+    return {
+        "vocabulary": tokenizer.vocabulary_sha256(),
+        "version": TOKENIZE_VERSION,
+        **{n: getattr(config, n) for n in ("max_tokens", "overlap", "windows_per_row")},
+    }
+
+
+def pack(config: TrainConfig, *, progress: RunProgress | None = None) -> dict[str, int]:
+    """Tokenize the training and validation splits of `config.data` into packed files.
+
+    Args:
+        config: The settings of the runs to come; `out` is the folder to write.
+        progress: Where to report; None prints to stderr.
+
+    Returns:
+        Windows written, by split.
+
+    Raises:
+        DatasetError: If the dataset folder cannot be used.
+        ModelFilesError: If the starting weights, and so their tokenizer, are not to be had.
+    """
+    progress = progress or RunProgress()
+    out = Path(config.out)
+    weights = resolve_weights(config.model, restored=out / START_FOLDER)
+    tokenizer = _tokenizer(config, weights, write=True)
+    written = {}
+    for name in ("train", "validation"):
+        rows = tokenized(config, name, read_split(Path(config.data), name), tokenizer, progress)
+        save_tokens(rows, tokens_path(out, name), key=tokens_key(config, tokenizer))
+        written[name] = len(rows.store)
+    return written
 
 
 def _facts(config: TrainConfig) -> dict[str, str]:

@@ -9,7 +9,7 @@ of torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,10 @@ _NEEDED = ("text", "label")
 
 @dataclass(frozen=True)
 class Split:
-    """The columns of one Parquet split that training reads; N rows, text already normalized."""
+    """The columns of one Parquet split that training reads; N rows, text already normalized.
+
+    `texts` and `payloads` are empty where the split was read from packed tokens.
+    """
 
     texts: list[str]
     labels: IntArray
@@ -43,15 +46,15 @@ class Split:
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        return len(self.texts)
+        return len(self.labels)
 
     def take(self, index: IntArray) -> Split:
         """Return the rows at these positions."""
         return Split(
-            texts=[self.texts[i] for i in index],
+            texts=[self.texts[i] for i in index] if self.texts else [],
             labels=self.labels[index],
             checkpoints=[self.checkpoints[i] for i in index],
-            payloads=[self.payloads[i] for i in index],
+            payloads=[self.payloads[i] for i in index] if self.payloads else [],
             weights=self.weights[index],
             teacher_p=self.teacher_p[index],
             fixed=self.fixed[index],
@@ -145,6 +148,21 @@ class WindowStore:
         self._parts = []
         return self
 
+    @classmethod
+    def packed(cls, ids: npt.NDArray[np.int32], ends: IntArray, first: IntArray) -> WindowStore:
+        """Return a packed store of the arrays that `arrays` gave."""
+        store = cls()
+        store._ids, store._ends, store._first_segment = ids, ends, first.tolist()
+        return store
+
+    def arrays(self) -> tuple[npt.NDArray[np.int32], IntArray, IntArray]:
+        """Return all ids in a row, where each window ends, and its tokens of type 0."""
+        return self._ids, self._ends, np.array(self._first_segment, dtype=np.int64)
+
+    def __len__(self) -> int:
+        """Return the number of windows."""
+        return len(self._first_segment)
+
     @property
     def lengths(self) -> IntArray:
         """Tokens of each window, shape (W,)."""
@@ -176,7 +194,8 @@ class TokenRows:
     """The rows of a split as windows in two forms: with the row's checkpoint, and without.
 
     `cut` counts rows that had more windows than were kept, `empty` rows without any token, which
-    are left out.
+    are left out. `teacher` is a teacher's P(unsafe) of every window, shape (W,), in [0, 1] or NaN;
+    None where no teacher looked at the windows.
     """
 
     split: Split
@@ -185,6 +204,18 @@ class TokenRows:
     blind: list[RowForm]
     cut: int
     empty: int
+    teacher: FloatArray | None = None
+
+    def take(self, index: IntArray) -> TokenRows:
+        """Return the rows at these positions; the store stays whole."""
+        own, blind = ([forms[i] for i in index] for forms in (self.own, self.blind))
+        return replace(self, split=self.split.take(index), own=own, blind=blind)
+
+    def teacher_p(self, row: int, window: int) -> float:
+        """Return the teacher's P(unsafe) of a window, else of its row; NaN where unknown."""
+        if self.teacher is not None:
+            return float(self.teacher[window])
+        return float(self.split.teacher_p[row])
 
     def choose(self, row: int, rng: np.random.Generator, shares: tuple[float, float]) -> int:
         """Pick the window to train on at this visit.

@@ -17,6 +17,7 @@ from pangolin_guard.errors import DatasetError, InputError
 from pangolin_guard.runtime.bundle import file_sha256, write_json
 from pangolin_guard.train.callbacks import BEST_FOLDER
 from pangolin_guard.train.config import TrainConfig, read_recipe, save_recipe
+from pangolin_guard.train.shards import tokens_path
 
 RUN_FILE = "run.json"
 RECIPE_FILE = "recipe.yaml"
@@ -56,10 +57,7 @@ def read_run(out: Path) -> dict[str, Any]:
 
 
 def _open(config: TrainConfig, out: Path) -> None:
-    train = Path(config.data) / "train.parquet"
-    if not train.is_file():
-        raise DatasetError(f"{train} is missing. Build the dataset first: pangolin data build")
-    data_hash = file_sha256(train)
+    data_hash = _data_hash(Path(config.data))
     if config.resume and _has_saves(out):
         _check_same(config, out, data_hash)
         return
@@ -68,6 +66,15 @@ def _open(config: TrainConfig, out: Path) -> None:
     (out / METRICS_FILE).unlink(missing_ok=True)
     save_recipe(config, out / RECIPE_FILE, facts={})
     write_json(out / RUN_FILE, {"data_sha256": data_hash})
+
+
+def _data_hash(folder: Path) -> str:
+    """Return the hash of the training rows, packed ones if there are any."""
+    packed, table = tokens_path(folder, "train"), folder / "train.parquet"
+    for path in (packed, table):
+        if path.is_file():
+            return file_sha256(path)
+    raise DatasetError(f"{table} is missing. Build the dataset first: pangolin data build")
 
 
 def _has_saves(out: Path) -> bool:
@@ -79,7 +86,7 @@ def _has_saves(out: Path) -> bool:
 def _check_same(config: TrainConfig, out: Path, data_hash: str) -> None:
     changed = config.differences(read_recipe(out / RECIPE_FILE))
     if read_run(out)["data_sha256"] != data_hash:
-        changed.append("data: train.parquet is another file")
+        changed.append("data: the training rows are in another file")
     if changed:
         raise InputError(
             f"{out} holds a run with other settings ({'; '.join(changed)}). Choose another "
