@@ -88,6 +88,7 @@ class TrainConfig:
     attention_dropout: float | None = None
     attn_implementation: str = "auto"
     gradient_checkpointing: bool = False
+    quantization_aware: bool = False
     # loss
     label_smoothing: float = 0.0
     focal_gamma: float = 0.0

@@ -21,6 +21,7 @@ from pangolin_guard.runtime.config import BundleConfig
 from pangolin_guard.runtime.tokenize import TOKENIZE_VERSION, TextTokenizer
 from pangolin_guard.train.callbacks import BEST_FOLDER, BestKeeper, LogKeeper
 from pangolin_guard.train.config import TrainConfig, save_recipe
+from pangolin_guard.train.fake_quant import quantization_aware
 from pangolin_guard.train.gate import quiet_libraries, torch, transformers
 from pangolin_guard.train.inputs import IntArray, Split, TokenRows, read_split, tokenize_split
 from pangolin_guard.train.loop import GuardTrainer, build_trainer, precision, takes_types
@@ -90,6 +91,8 @@ def fit(config: TrainConfig, *, progress: RunProgress | None = None) -> FitResul
     with state.main_process_first():
         weights = resolve_weights(config.model, restored=out / START_FOLDER)
     model = load_classifier(weights, config)
+    if config.quantization_aware:
+        quantization_aware(model)
     with state.main_process_first():
         tokenizer = _tokenizer(config, weights, write=state.is_main_process)
     train, validation = (
