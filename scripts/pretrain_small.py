@@ -118,7 +118,9 @@ def masked_loss(model: ModernBertForMaskedLM, ids: torch.Tensor, device: str) ->
     labels[~hidden] = -100
     with torch.autocast(device, dtype=torch.bfloat16):
         output = model(
-            input_ids=ids.masked_fill(hidden, MASK), attention_mask=(ids != PAD).long(), labels=labels
+            input_ids=ids.masked_fill(hidden, MASK),
+            attention_mask=(ids != PAD).long(),
+            labels=labels,
         )
     return output.loss
 

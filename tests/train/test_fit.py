@@ -21,6 +21,8 @@ from pangolin_guard import DatasetError, InputError
 from pangolin_guard.runtime.bundle import load_checkpoint_config
 from pangolin_guard.runtime.engine import open_engine
 from pangolin_guard.runtime.torch_session import TorchSettings
+from pangolin_guard.train import fit as fit_module
+from pangolin_guard.train.callbacks import TimeKeeper
 from pangolin_guard.train.config import read_recipe, resolve_config
 from pangolin_guard.train.fit import fit
 from pangolin_guard.train.run_folder import last_checkpoint
@@ -225,3 +227,21 @@ def test_a_gpu_trains_in_bf16_and_the_result_runs_on_a_cpu(tiny_weights, dataset
     assert "# precision used: bf16" in (result.path / "recipe.yaml").read_text()
     engine = open_engine(result.path, torch_settings=TorchSettings("cpu", "fp32", "eager"))
     assert len(engine.score(["kettle1 paint2"], [None])) == 1
+
+
+def test_a_run_ends_when_its_time_is_up(tiny_weights, dataset, tmp_path, monkeypatch):
+    rates = []
+
+    class Watch(TimeKeeper):
+        def on_pre_optimizer_step(self, args, state, control, **event):
+            rates.append(event["optimizer"].param_groups[0]["lr"])
+
+    monkeypatch.setattr(fit_module, "TimeKeeper", Watch)
+    settings = {"max_steps": 100_000, "max_minutes": 0.05, "warmup_ratio": 0.2}
+    result = run(tiny_weights, dataset, tmp_path / "run", eval_steps=100_000, **settings)
+    assert 5 <= result.steps == len(rates) < 100_000
+    peak = rates.index(max(rates))
+    assert 0 < peak < len(rates) / 2
+    assert rates[0] < max(rates) <= 3e-3
+    assert rates[-1] < max(rates) / 4
+    assert "f1" in result.metrics

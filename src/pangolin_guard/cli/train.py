@@ -16,6 +16,9 @@ _SETTINGS = (
     click.option("--name", help="The model's name in verdicts. [default: the name of --out]"),
     click.option("--epochs", type=float, help="Passes over the training split."),
     click.option("--max-steps", type=int, help="Stop after this many steps, whatever --epochs."),
+    click.option(
+        "--max-minutes", type=float, help="Stop after this time; the schedule is fitted to it."
+    ),
     click.option("--batch-size", type=int, help="Rows per step and device."),
     click.option("--learning-rate", "--lr", "learning_rate", type=float, help="At its peak."),
     click.option("--max-tokens", type=int, help="Longest input, special tokens included."),

@@ -72,7 +72,7 @@ class OnnxSession:
         return _BATCH_TOKENS
 
     def score(self, windows: Sequence[TokenWindow]) -> FloatArray:
-        """Return float32 logits of shape (W, 2), safe then unsafe, for one padded batch."""
+        """Return float32 logits of shape (W, 2), safe then unsafe; windows run one at a time."""
         return self._run(self._session, windows)
 
     def score_each(self, batches: Sequence[Sequence[TokenWindow]]) -> Iterator[FloatArray]:
@@ -91,10 +91,13 @@ class OnnxSession:
         session: Any,  # noqa: ANN401 - the library is untyped
         windows: Sequence[TokenWindow],
     ) -> FloatArray:
-        ids, mask, type_ids = pad_batch(windows, self._pad_id)
-        arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": type_ids}
-        feed = {name: arrays[name] for name in self._input_names}
-        return np.asarray(session.run([self._output], feed)[0])
+        parts = []
+        for window in windows:
+            ids, mask, type_ids = pad_batch([window], self._pad_id)
+            arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": type_ids}
+            feed = {name: arrays[name] for name in self._input_names}
+            parts.append(np.asarray(session.run([self._output], feed)[0]))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _one_threaded(self) -> Any:  # noqa: ANN401 - the library is untyped
         """Return the session for many windows; it is opened when it is first needed."""

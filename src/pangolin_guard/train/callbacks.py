@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,3 +142,45 @@ def keep_entries(path: Path, wanted: Callable[[Entry], bool]) -> None:
         except ValueError:
             continue  # the half line of a killed run
     path.write_text("".join(kept), encoding="utf-8")
+
+
+class TimeKeeper(transformers.TrainerCallback):
+    """Ends a run after so many minutes, with the learning rate's schedule fitted to that time.
+
+    The rate rises over the first `warmup` of the time and falls to 0 at its end. A run of this kind
+    is as good as the machine is fast: the seed alone does not repeat it.
+    """
+
+    def __init__(self, minutes: float, warmup: float) -> None:
+        """Keep the limits; the clock starts with the first step."""
+        self._seconds = minutes * 60
+        self._warmup = warmup
+        self._start: float | None = None
+
+    def on_step_begin(
+        self,
+        args: transformers.TrainingArguments,
+        state: transformers.TrainerState,
+        control: transformers.TrainerControl,
+        **event: Any,  # noqa: ANN401 - as the Trainer calls it
+    ) -> None:
+        """Set the learning rate by the share of the time that has passed."""
+        if self._start is None:
+            self._start = time.monotonic()
+        share = min(1.0, (time.monotonic() - self._start) / self._seconds)
+        rise = share / self._warmup if self._warmup else 1.0
+        factor = min(rise, (1 - share) / (1 - self._warmup), 1.0)
+        for group in event["optimizer"].param_groups:
+            group["lr"] = args.learning_rate * factor
+
+    def on_step_end(
+        self,
+        args: transformers.TrainingArguments,
+        state: transformers.TrainerState,
+        control: transformers.TrainerControl,
+        **_: object,
+    ) -> None:
+        """Stop, with a last evaluation, when the time is up."""
+        if self._start is not None and time.monotonic() - self._start >= self._seconds:
+            control.should_evaluate = True
+            control.should_training_stop = True

@@ -47,6 +47,7 @@ _POSITIVE = (
     "gradient_accumulation",
     "learning_rate",
     "max_steps",
+    "max_minutes",
     "eval_rows",
     "eval_steps",
     "logging_steps",
@@ -96,6 +97,7 @@ class TrainConfig:
     # optimisation
     epochs: float = 3.0
     max_steps: int | None = None
+    max_minutes: float | None = None
     batch_size: int = 64
     eval_batch_size: int = 32
     gradient_accumulation: int = 1

@@ -32,7 +32,7 @@ def quantization_aware(model: Any) -> int:  # noqa: ANN401 - a transformers mode
         if isinstance(layer, torch.nn.Linear) and not name.startswith(("pooler", "head"))
     ]
     for layer in layers:
-        layer.forward = _Rounded(layer)
+        layer.forward = _Rounded(layer)  # type: ignore[method-assign, assignment]
     return len(layers)
 
 

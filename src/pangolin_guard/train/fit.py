@@ -19,7 +19,7 @@ from pangolin_guard.extras import require
 from pangolin_guard.runtime.bundle import write_json
 from pangolin_guard.runtime.config import BundleConfig
 from pangolin_guard.runtime.tokenize import TOKENIZE_VERSION, TextTokenizer
-from pangolin_guard.train.callbacks import BEST_FOLDER, BestKeeper, LogKeeper
+from pangolin_guard.train.callbacks import BEST_FOLDER, BestKeeper, LogKeeper, TimeKeeper
 from pangolin_guard.train.config import TrainConfig, save_recipe
 from pangolin_guard.train.fake_quant import quantization_aware
 from pangolin_guard.train.gate import quiet_libraries, torch, transformers
@@ -104,6 +104,8 @@ def fit(config: TrainConfig, *, progress: RunProgress | None = None) -> FitResul
     best = BestKeeper(out, config.best_metric)
     trainer.add_callback(best)
     trainer.add_callback(LogKeeper(out / METRICS_FILE, progress))
+    if config.max_minutes:
+        trainer.add_callback(TimeKeeper(config.max_minutes, config.warmup_ratio))
     if state.is_main_process:
         save_recipe(config, out / RECIPE_FILE, facts=_facts(config))
     resume = last_checkpoint(out) if config.resume else None

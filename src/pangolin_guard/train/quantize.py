@@ -1,9 +1,9 @@
-"""Int8 weights for an ONNX graph, with one activation scale per token.
+"""Int8 weights for an ONNX graph, and activations quantized as they come.
 
-Enters: an fp32 graph. Leaves: the same graph with int8 matrices and embeddings. Activations are
-quantized as they come, every token on its own, so a text scores the same alone and in a batch,
-which ONNX Runtime's own dynamic quantization (one scale per batch) does not give. Needs the
-`onnx` package alone.
+Enters: an fp32 graph. Leaves: the same graph with int8 matrices and embeddings. Activations get one
+scale per text, which is one node a product and the fastest, or one per token, which is closer to
+the fp32 graph. With one scale per text the graph must be given one text at a time, as
+`OnnxSession` does. Needs the `onnx` package alone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from pangolin_guard.extras import require
 
+SCALES = ("text", "token")
+"""What an activation's scale is for, fastest first."""
 WEIGHT_LEVELS = 63
 """Seven bits: the sum of two products then fits 16 bits, so CPUs without VNNI cannot saturate."""
 _EMBEDDING_LEVELS = 127
@@ -25,19 +27,21 @@ _PREFIX = "int8/"
 _FUSED = "com.microsoft"  # the domain of ONNX Runtime's own operators
 
 
-def quantize_weights(source: Path, path: Path) -> None:
+def quantize_weights(source: Path, path: Path, *, scales: str = "token") -> None:
     """Write a graph with int8 matrices and embeddings.
 
-    Matrices get one scale per output column, embeddings one per row, activations one per token.
-    Matrices of the classification head (`Gemm` nodes, one row per text) stay in fp32.
+    Matrices get one scale per output column, embeddings one per row. Matrices of the
+    classification head (`Gemm` nodes, one row per text) stay in fp32.
 
     Args:
         source: The fp32 graph.
         path: The file to write.
+        scales: "text" or "token", what an activation's scale is for; see `SCALES`.
     """
     onnx = require("train", "onnx")
     model = onnx.load(str(source))
-    _Rewriter(onnx, model.graph).run()
+    rewriter = {"text": _PerText, "token": _PerToken}[scales]
+    rewriter(onnx, model.graph).run()
     if not any(entry.domain == _FUSED for entry in model.opset_import):
         model.opset_import.append(onnx.helper.make_opsetid(_FUSED, 1))
     onnx.checker.check_model(model)
@@ -56,12 +60,7 @@ class _Rewriter:
 
     def run(self) -> None:
         """Rewrite every matrix product and embedding."""
-        for name, value in (
-            ("zero_point", np.array(128, np.uint8)),
-            ("step", np.array(1 / 127, np.float32)),
-            ("tiny", np.array(_TINY, np.float32)),
-        ):
-            self._constant(name, value)
+        self._prepare()
         for node in self._graph.node:
             if node.op_type == "MatMul" and self._rank(node.input[1]) == 2:
                 self._matrix(node)
@@ -76,33 +75,19 @@ class _Rewriter:
         self._graph.node.extend(self._nodes)
         self._graph.initializer.extend(kept)
 
+    def _prepare(self) -> None:
+        """Change the graph before it is walked, and add constants."""
+
     def _matrix(self, node: Any) -> None:  # noqa: ANN401
-        """Replace x @ W by integers: (xq @ Wq) * scale of the column * largest of the token."""
-        x, out = node.input[0], node.output[0]
+        raise NotImplementedError
+
+    def _codes(self, node: Any) -> list[str]:  # noqa: ANN401
+        """Keep the int8 matrix of a product, and return the names of its codes and scales."""
         codes, scale = quantize_columns(self._value(node.input[1]), WEIGHT_LEVELS)
-        here, step, zero = _PREFIX + out, f"{_PREFIX}step", f"{_PREFIX}zero_point"
-        self._constant(f"{out}/codes", codes)
-        self._constant(f"{out}/scale", scale)
-        tokens = self._tokens(x)
-        inputs = [f"{tokens}/q", f"{here}/codes", step, f"{here}/scale", zero]
-        self._add("MatMulIntegerToFloat", inputs, f"{here}/by_column", domain=_FUSED)
-        self._add("Mul", [f"{here}/by_column", f"{tokens}/largest"], out)
-
-    def _tokens(self, x: str) -> str:
-        """Quantize an activation once, whatever number of matrices reads it.
-
-        Each token is divided by its largest value, so one fixed step serves all of them.
-        """
-        if x in self._quantized:
-            return self._quantized[x]
-        here = self._quantized[x] = f"{_PREFIX}{x}/tokens"
-        self._add("Abs", [x], f"{here}/abs")
-        self._add("ReduceMax", [f"{here}/abs"], f"{here}/max", axes=[-1], keepdims=1)
-        self._add("Max", [f"{here}/max", f"{_PREFIX}tiny"], f"{here}/largest")
-        self._add("Div", [x, f"{here}/largest"], f"{here}/unit")
-        inputs = [f"{here}/unit", f"{_PREFIX}step", f"{_PREFIX}zero_point"]
-        self._add("QuantizeLinear", inputs, f"{here}/q")
-        return here
+        self._constant(f"{node.output[0]}/codes", codes)
+        self._constant(f"{node.output[0]}/scale", scale)
+        here = _PREFIX + node.output[0]
+        return [f"{here}/codes", f"{here}/scale"]
 
     def _embedding(self, node: Any) -> None:  # noqa: ANN401
         """Replace table[ids] by codes[ids] * scale[ids]."""
@@ -136,6 +121,82 @@ class _Rewriter:
         name = f"{_PREFIX}{op}/{len(self._nodes)}"
         node = self._onnx.helper.make_node(op, inputs, [output], name=name, **attributes)
         self._nodes.append(node)
+
+
+class _PerToken(_Rewriter):
+    """One scale per token: each is divided by its largest value, so one fixed step serves all."""
+
+    def _prepare(self) -> None:
+        for name, value in (
+            ("zero_point", np.array(128, np.uint8)),
+            ("step", np.array(1 / 127, np.float32)),
+            ("tiny", np.array(_TINY, np.float32)),
+        ):
+            self._constant(name, value)
+
+    def _matrix(self, node: Any) -> None:  # noqa: ANN401
+        """Replace x @ W by integers: (xq @ Wq) * scale of the column * largest of the token."""
+        codes, scale = self._codes(node)
+        out = node.output[0]
+        tokens = self._tokens(node.input[0])
+        inputs = [f"{tokens}/q", codes, f"{_PREFIX}step", scale, f"{_PREFIX}zero_point"]
+        self._add("MatMulIntegerToFloat", inputs, f"{_PREFIX}{out}/by_column", domain=_FUSED)
+        self._add("Mul", [f"{_PREFIX}{out}/by_column", f"{tokens}/largest"], out)
+
+    def _tokens(self, x: str) -> str:
+        """Quantize an activation once, whatever number of matrices reads it."""
+        if x in self._quantized:
+            return self._quantized[x]
+        here = self._quantized[x] = f"{_PREFIX}{x}/tokens"
+        self._add("Abs", [x], f"{here}/abs")
+        self._add("ReduceMax", [f"{here}/abs"], f"{here}/max", axes=[-1], keepdims=1)
+        self._add("Max", [f"{here}/max", f"{_PREFIX}tiny"], f"{here}/largest")
+        self._add("Div", [x, f"{here}/largest"], f"{here}/unit")
+        inputs = [f"{here}/unit", f"{_PREFIX}step", f"{_PREFIX}zero_point"]
+        self._add("QuantizeLinear", inputs, f"{here}/q")
+        return here
+
+
+class _PerText(_Rewriter):
+    """One scale per call: ONNX Runtime's fused operator, with the bias that follows the product."""
+
+    def _prepare(self) -> None:
+        """Find the bias behind each product; it is added within the fused operator."""
+        readers: dict[str, list[Any]] = {}
+        for node in self._graph.node:
+            for name in node.input:
+                readers.setdefault(name, []).append(node)
+        self._biased: dict[str, tuple[str, str]] = {}
+        for node in self._graph.node:
+            after = readers.get(node.output[0], [])
+            if node.op_type == "MatMul" and len(after) == 1:
+                self._take_bias(node, after[0])
+        gone = {out for _, out in self._biased.values()}
+        kept = [n for n in self._graph.node if n.op_type != "Add" or n.output[0] not in gone]
+        del self._graph.node[:]
+        self._graph.node.extend(kept)
+
+    def _take_bias(self, product: Any, after: Any) -> None:  # noqa: ANN401
+        """Note the bias that `after` adds; of a BiasGelu the Gelu stays."""
+        out = product.output[0]
+        if after.op_type not in ("Add", "BiasGelu") or self._rank(product.input[1]) != 2:
+            return
+        bias = next((name for name in after.input if self._rank(name) == 1), None)
+        if bias is None:
+            return
+        if after.op_type == "Add":
+            self._biased[out] = (bias, after.output[0])
+        else:
+            self._biased[out] = (bias, out)
+            after.op_type = "Gelu"
+            del after.input[:]
+            after.input.append(out)
+
+    def _matrix(self, node: Any) -> None:  # noqa: ANN401
+        """Replace x @ W + bias by one operator that quantizes x as a whole."""
+        bias, out = self._biased.get(node.output[0], ("", node.output[0]))
+        inputs = [node.input[0], *self._codes(node), "", bias]
+        self._add("DynamicQuantizeMatMul", inputs[: 5 if bias else 3], out, domain=_FUSED)
 
 
 def quantize_columns(

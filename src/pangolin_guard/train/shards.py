@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -105,10 +106,15 @@ def check_key(path: Path, key: Mapping[str, Any]) -> None:
 
 def _read(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in names}
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as exc:
+        with path.open("rb") as opened, zipfile.ZipFile(opened) as file:
+            return {name: _array(file.read(f"{name}.npy")) for name in names}
+    except (OSError, EOFError, KeyError, ValueError, lzma.LZMAError, zipfile.BadZipFile) as exc:
         raise DatasetError(f"{path} holds no packed tokens: {type(exc).__name__}") from exc
+
+
+def _array(content: bytes) -> npt.NDArray[Any]:
+    array: npt.NDArray[Any] = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    return array
 
 
 def _rows(found: Mapping[str, npt.NDArray[Any]], teacher: FloatArray | None) -> TokenRows:

@@ -19,7 +19,13 @@ from pangolin_guard.runtime.torch_session import TorchSettings
 from pangolin_guard.text.windows import TokenWindow
 from pangolin_guard.train.inputs import TokenRows
 from pangolin_guard.train.run_progress import RunProgress
-from pangolin_guard.train.shards import check_key, load_tokens, save_teacher, teacher_path, tokens_path
+from pangolin_guard.train.shards import (
+    check_key,
+    load_tokens,
+    save_teacher,
+    teacher_path,
+    tokens_path,
+)
 
 _CHUNK = 200_000  # windows scored between two moves of the bar
 _SPLITS = ("train", "validation")
