@@ -11,6 +11,8 @@ from transformers import (
     BertForSequenceClassification,
     ModernBertConfig,
     ModernBertForSequenceClassification,
+    MPNetConfig,
+    MPNetForSequenceClassification,
 )
 
 from pangolin_guard import Checkpoint, Guard, InputError, ModelFilesError, ModelFormatError
@@ -232,3 +234,21 @@ def test_label_names():
 def test_labels_without_meaning_are_refused(labels):
     with pytest.raises(ModelFormatError, match="id2label"):
         unsafe_labels(labels)
+
+
+def test_an_architecture_without_sdpa_gets_its_plain_attention(tmp_path):
+    settings = MPNetConfig(
+        vocab_size=200,
+        hidden_size=24,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        num_labels=2,
+        id2label={0: "safe", 1: "unsafe"},
+        label2id={"safe": 0, "unsafe": 1},
+    )
+    MPNetForSequenceClassification(settings).save_pretrained(tmp_path)
+    session = TorchSession(tmp_path, pad_id=0, settings=TorchSettings("cpu", "fp32"))
+    assert session.attention == "eager"
+    with pytest.raises(ModelFormatError, match="does not support"):
+        TorchSession(tmp_path, pad_id=0, settings=TorchSettings("cpu", "fp32", "sdpa"))

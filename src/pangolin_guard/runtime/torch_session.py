@@ -82,9 +82,10 @@ class TorchSession:
         settings = settings or TorchSettings()
         self.device: str = _pick_device(self._torch, settings.device)
         self.dtype: str = _pick_dtype(self._torch, settings.dtype, self.device)
-        self.attention: str = _pick_attention(settings.attention, self.device, self.dtype)
+        attention = _pick_attention(settings.attention, self.device, self.dtype)
         self._pad_id = pad_id
-        model = _load_model(transformers, source, self.attention)
+        model = _load_model(transformers, source, attention, may_fall=settings.attention == "auto")
+        self.attention: str = model.config._attn_implementation
         self._model = model.to(self.device, getattr(self._torch, self.dtype)).eval()
         self.unsafe_labels = unsafe_labels(model.config.id2label)
         self._takes_types = _takes_types(model)
@@ -167,7 +168,14 @@ def _pick_attention(attention: str, device: str, dtype: str) -> str:
     return "flash_attention_2" if flash else "sdpa"
 
 
-def _load_model(transformers: Any, source: Path | str, attention: str) -> Any:  # noqa: ANN401
+def _load_model(
+    transformers: Any,  # noqa: ANN401 - an optional module
+    source: Path | str,
+    attention: str,
+    *,
+    may_fall: bool = False,
+) -> Any:  # noqa: ANN401 - a torch module
+    """Load the weights; an architecture that has no such attention gets its plain one."""
     bars = transformers.utils.logging
     had_bars = bars.is_progress_bar_enabled()
     if not sys.stderr.isatty():
@@ -182,6 +190,8 @@ def _load_model(transformers: Any, source: Path | str, attention: str) -> Any:  
     except OSError as exc:
         raise missing_files(source) from exc
     except ValueError as exc:
+        if may_fall and attention != "eager" and "does not support" in str(exc):
+            return _load_model(transformers, source, "eager")
         raise ModelFormatError(
             f"transformers {transformers.__version__} cannot read {source}: {exc}"
         ) from exc
