@@ -174,6 +174,20 @@ def test_thresholds_are_measured_on_rows_like_traffic(
     assert sum(row["augmented"] is None for row in rows) == len(_rows())
 
 
+def test_general_text_sets_no_threshold(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    data, harmful = folders
+    rows = [{**row, "kind": "corpus"} if row["checkpoint"] == "plan" else row for row in _rows()]
+    for name in ("train", "calibration"):
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), data / f"{name}.parquet")
+    options = AugmentOptions(counts=dict.fromkeys(STEPS, 0))
+    manifest = augment_dataset(data, harmful, tmp_path / "out", options=options)
+    held = pq.read_table(tmp_path / "out/calibration.parquet").to_pylist()
+    assert len(held) == len(rows) - 12
+    assert not any(row["kind"] == "corpus" for row in held)
+    assert manifest["dropped"]["calibration"]["filler"] == 12
+    assert manifest["rows"]["train"] == len(rows)
+
+
 def test_the_plain_cap_thins_easy_rows_of_the_training_split_alone(
     folders: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -62,6 +62,8 @@ CALIBRATED = frozenset(["frame", "hard_frame", "override", "trigger", "suffix"])
 A false-positive budget is meant for real traffic. Disguises and quoted attacks are far more common
 among augmented rows than there, and of the agents' phrases too few are kept from training.
 """
+FILLER = "corpus"
+"""The kind of general text: carriers for the training split, too easy to set a threshold by."""
 PLAIN_CAP = 300
 Progress = Callable[[str, int, int], None]
 
@@ -139,8 +141,8 @@ def augment_dataset(
         made = list(_make(name, rows, asked, share=share, options=options))
         options.tell(f"{name}: compare", 0, len(made))
         fresh, dropped = _screen(made, {row["id"] for row in rows}, avoid)
-        stay = _thinned(rows, options) if name == "train" else rows
-        dropped["plain_cap"] = len(rows) - len(stay)
+        stay = _staying(name, rows, options)
+        dropped["filler" if name == "calibration" else "plain_cap"] = len(rows) - len(stay)
         old = [{**row, "augmented": None, "checkpoint_fixed": False} for row in stay]
         _write(out / f"{name}.parquet", old + fresh, source / f"{name}.parquet")
         report["rows"][name] = len(old) + len(fresh)
@@ -197,6 +199,13 @@ def _make(
             rng = random.Random(f"{options.seed}:{split}:{name}:{call}")
             for row in STEPS[name](Kit(pools, phrases, rng, pairs)):
                 yield _finished(row, name)
+
+
+def _staying(split: str, rows: Sequence[Row], options: AugmentOptions) -> Sequence[Row]:
+    """Return the rows of the parent that a split keeps."""
+    if split == "calibration":
+        return [row for row in rows if row["kind"] != FILLER]
+    return _thinned(rows, options) if split == "train" else rows
 
 
 def _thinned(rows: Sequence[Row], options: AugmentOptions) -> list[Row]:

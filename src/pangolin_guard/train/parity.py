@@ -66,7 +66,7 @@ class Parity:
     """Differences of P(unsafe) between two runs: over all windows, and per kind of text.
 
     `batch` is the largest difference that the second run shows between a window alone and the
-    same window in a padded batch; int8 activations share a scale per batch.
+    same window among others; a session that runs windows one at a time shows none.
     """
 
     windows: int
