@@ -131,7 +131,7 @@ def test_another_runs_folder_is_refused(finished, tiny_weights, dataset):
 def test_other_data_is_refused(finished, tiny_weights, dataset, tmp_path):
     other = shutil.copytree(dataset, tmp_path / "other")
     shutil.copyfile(other / "validation.parquet", other / "train.parquet")
-    with pytest.raises(InputError, match=r"train\.parquet is another file"):
+    with pytest.raises(InputError, match=r"the training rows are in another file"):
         run(tiny_weights, other, finished.path, max_steps=4)
 
 
