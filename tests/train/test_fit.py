@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 import torch
 import yaml
+from pyarrow import compute as pc
 from pyarrow import parquet
 from tiny_train import train_config
 
@@ -230,11 +231,12 @@ def test_a_gpu_trains_in_bf16_and_the_result_runs_on_a_cpu(tiny_weights, dataset
 
 
 def test_a_run_ends_when_its_time_is_up(tiny_weights, dataset, tmp_path, monkeypatch):
-    rates = []
+    rates, at_steps = [], {}
 
     class Watch(TimeKeeper):
         def on_pre_optimizer_step(self, args, state, control, **event):
             rates.append(event["optimizer"].param_groups[0]["lr"])
+            at_steps[state.global_step + 1] = rates[-1]
 
     monkeypatch.setattr(fit_module, "TimeKeeper", Watch)
     settings = {"max_steps": 100_000, "max_minutes": 0.05, "warmup_ratio": 0.2}
@@ -245,3 +247,27 @@ def test_a_run_ends_when_its_time_is_up(tiny_weights, dataset, tmp_path, monkeyp
     assert rates[0] < max(rates) <= 3e-3
     assert rates[-1] < max(rates) / 4
     assert "f1" in result.metrics
+    told = {e["step"]: e["learning_rate"] for e in read_entries(tmp_path / "run") if "loss" in e}
+    assert told
+    assert all(told[step] == pytest.approx(at_steps[step]) for step in told)
+
+
+@pytest.fixture
+def one_label(dataset, tmp_path):
+    """The dataset with benign validation rows only."""
+    folder = tmp_path / "one_label"
+    shutil.copytree(dataset, folder)
+    rows = parquet.read_table(folder / "validation.parquet")
+    parquet.write_table(rows.filter(pc.equal(rows["label"], 0)), folder / "validation.parquet")
+    return folder
+
+
+def test_validation_rows_of_one_label_do_not_stop_a_run(tiny_weights, one_label, tmp_path):
+    result = run(tiny_weights, one_label, tmp_path / "run")
+    assert "accuracy" in result.metrics
+    assert "recall_at_1fpr" not in result.metrics
+
+
+def test_a_best_model_is_not_chosen_by_a_figure_that_is_missing(tiny_weights, one_label, tmp_path):
+    with pytest.raises(DatasetError, match="all have one label"):
+        run(tiny_weights, one_label, tmp_path / "run", best_metric="recall_at_1fpr")

@@ -156,6 +156,7 @@ class TimeKeeper(transformers.TrainerCallback):
         self._seconds = minutes * 60
         self._warmup = warmup
         self._start: float | None = None
+        self._rate = 0.0
 
     def on_step_begin(
         self,
@@ -170,8 +171,9 @@ class TimeKeeper(transformers.TrainerCallback):
         share = min(1.0, (time.monotonic() - self._start) / self._seconds)
         rise = share / self._warmup if self._warmup else 1.0
         factor = min(rise, (1 - share) / (1 - self._warmup), 1.0)
+        self._rate = args.learning_rate * factor
         for group in event["optimizer"].param_groups:
-            group["lr"] = args.learning_rate * factor
+            group["lr"] = self._rate
 
     def on_step_end(
         self,
@@ -184,3 +186,14 @@ class TimeKeeper(transformers.TrainerCallback):
         if self._start is not None and time.monotonic() - self._start >= self._seconds:
             control.should_evaluate = True
             control.should_training_stop = True
+
+    def on_log(
+        self,
+        args: transformers.TrainingArguments,
+        state: transformers.TrainerState,
+        control: transformers.TrainerControl,
+        **event: Any,  # noqa: ANN401 - as the Trainer calls it
+    ) -> None:
+        """Put the rate that was used in place of the one that the Trainer's schedule would have."""
+        if "learning_rate" in event["logs"]:
+            event["logs"]["learning_rate"] = self._rate

@@ -103,9 +103,9 @@ def fit(config: TrainConfig, *, progress: RunProgress | None = None) -> FitResul
     )
     best = BestKeeper(out, config.best_metric)
     trainer.add_callback(best)
-    trainer.add_callback(LogKeeper(out / METRICS_FILE, progress))
     if config.max_minutes:
         trainer.add_callback(TimeKeeper(config.max_minutes, config.warmup_ratio))
+    trainer.add_callback(LogKeeper(out / METRICS_FILE, progress))
     if state.is_main_process:
         save_recipe(config, out / RECIPE_FILE, facts=_facts(config))
     resume = last_checkpoint(out) if config.resume else None

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pangolin_guard.bench.metrics import accuracy, macro_f1, recall_at_fpr
+from pangolin_guard.errors import DatasetError
 from pangolin_guard.train.batches import Collate, EvalRows, GuardLoss, LengthSampler, TrainRows
 from pangolin_guard.train.callbacks import EpochKeeper
 from pangolin_guard.train.config import TrainConfig
@@ -72,7 +73,15 @@ def build_trainer(
         train: Rows to learn from.
         validation: Rows to choose the best model by.
         pad_id: The token that fills short rows.
+
+    Raises:
+        DatasetError: If the best model is to be chosen by a figure that these rows do not have.
     """
+    if config.best_metric == "recall_at_1fpr" and len(set(validation.split.labels.tolist())) < 2:
+        raise DatasetError(
+            "the validation rows all have one label, so they have no recall at 1 % FPR. "
+            "Add rows of the other, or choose by --set best_metric=accuracy"
+        )
     rows = TrainRows(train, config)
     evaluation = EvalRows(validation, config.eval_form)
     group = config.batch_size * config.gradient_accumulation
@@ -167,7 +176,10 @@ def cpu_has_bf16() -> bool:
 
 
 def row_metrics(evaluation: EvalRows) -> Callable[[transformers.EvalPrediction], dict[str, float]]:
-    """Return the function that turns window logits into figures per row."""
+    """Return the function that turns window logits into figures per row.
+
+    Rows of one label alone have no recall at a false-positive rate: that figure is left out.
+    """
     labels = evaluation.rows.split.labels
 
     def compute(prediction: transformers.EvalPrediction) -> dict[str, float]:
@@ -186,6 +198,6 @@ def row_metrics(evaluation: EvalRows) -> Callable[[transformers.EvalPrediction],
 def _figures(p: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     predicted = (p >= 0.5).astype(np.int64)
     figures = {"accuracy": accuracy(predicted, labels), "f1": macro_f1(predicted, labels)}
-    both = len(set(labels.tolist())) == 2
-    figures["recall_at_1fpr"] = recall_at_fpr(p, labels, 0.01) if both else math.nan
+    if len(set(labels.tolist())) == 2:
+        figures["recall_at_1fpr"] = recall_at_fpr(p, labels, 0.01)
     return figures
