@@ -143,6 +143,23 @@ def test_every_cell_keeps_its_budget_and_rises_with_precision():
     assert document < thresholds[Mode.BALANCED].cells["tool_output"].threshold
 
 
+def test_a_checkpoint_of_easy_rows_does_not_get_a_lower_threshold_than_all_together():
+    rng = np.random.default_rng(5)
+    own, _ = make_rows()
+    easy = scored(rng.beta(1, 400, 4000), origin=Checkpoint.TOOL_DESCRIPTION)
+    own = joined(own, easy)
+    thresholds = build(own, ScoredRows(own.p, own.unsafe, own.tokens, [None] * len(own.p)))
+    for mode in ORDERED:
+        cell = thresholds[mode].cells["tool_description"]
+        assert cell.threshold == thresholds[mode].pooled.threshold
+        assert not cell.pooled
+        assert cell.fpr < cell.target_fpr / 2
+        assert all(
+            c.threshold >= thresholds[mode].pooled.threshold
+            for c in thresholds[mode].cells.values()
+        )
+
+
 def test_a_thin_cell_inherits_and_says_so():
     thresholds = build(*make_rows())
     plan = {mode: thresholds[mode].cells["plan"] for mode in ORDERED}

@@ -193,7 +193,9 @@ def build_thresholds(
     a checkpoint from its rows; that of the unknown origin from `blind`. A cell that is too thin
     for a budget inherits (a length its checkpoint's threshold, a checkpoint the pooled one) and
     is marked `pooled`. In every cell the threshold of a tighter budget is at least that of a
-    looser one.
+    looser one. No cell lies below the pooled threshold of its mode: the benign rows of one
+    checkpoint come from few sources, and where these are easy, a threshold of their own breaks
+    its budget on the documents of the next source.
 
     Args:
         own: Rows scored at their checkpoint.
@@ -217,7 +219,7 @@ def build_thresholds(
         for key, rows in groups.items():
             origin, has_length, _ = key.partition("|")
             parent = cells[origin].threshold if has_length else threshold
-            cell = _cell(rows, parent, least=max(before.get(key, 0.0), floor), like=pooled)
+            cell = _cell(rows, parent, least=max(before.get(key, 0.0), threshold), like=pooled)
             before[key] = cell.threshold
             cells[key] = cell
         result[mode] = ModeThresholds(pooled, cells)
