@@ -232,22 +232,24 @@ def paired_bootstrap(
     *,
     n: int = BOOTSTRAP_SAMPLES,
     seed: int = BOOTSTRAP_SEED,
+    level: float = 0.95,
 ) -> Interval:
-    """Return the difference of two accuracies on the same rows, with its 95 % bootstrap interval.
+    """Return the difference of two accuracies on the same rows, with its bootstrap interval.
 
     Args:
         correct_a: Whether A is right, per row, shape (N,), N at least 1.
         correct_b: The same for B, in the same order.
         n: Resamples of the rows.
         seed: Of the random generator; the same seed gives the same interval.
+        level: Coverage of the interval, in (0, 1).
 
     Returns:
-        `mean(a) - mean(b)` and the 2.5th and 97.5th percentile of its resamples.
+        `mean(a) - mean(b)` and the ends of its interval, percentiles of the resamples.
 
     Raises:
         ValueError: If there is no row or the shapes differ.
     """
-    return stratified_paired_bootstrap([(correct_a, correct_b, 1.0)], n=n, seed=seed)
+    return stratified_paired_bootstrap([(correct_a, correct_b, 1.0)], n=n, seed=seed, level=level)
 
 
 def stratified_paired_bootstrap(
@@ -255,6 +257,7 @@ def stratified_paired_bootstrap(
     *,
     n: int = BOOTSTRAP_SAMPLES,
     seed: int = BOOTSTRAP_SEED,
+    level: float = 0.95,
 ) -> Interval:
     """Return the difference of two weighted means of accuracies; rows are resampled per part.
 
@@ -265,12 +268,15 @@ def stratified_paired_bootstrap(
         parts: For each part: correct A, correct B (same rows), weight.
         n: Resamples, at least 1.
         seed: Of the random generator.
+        level: Coverage of the interval, in (0, 1).
 
     Returns:
-        The difference A - B and the 2.5th and 97.5th percentile of its resamples.
+        The difference A - B and the ends of its interval, percentiles of the resamples.
     """
     if not parts or n < 1:
         raise ValueError(f"a bootstrap needs a part and at least one resample, got n={n}")
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level must lie in (0, 1), got {level}")
     rng = np.random.default_rng(seed)
     value = 0.0
     samples = np.zeros(n)
@@ -281,7 +287,8 @@ def stratified_paired_bootstrap(
         counts = rng.multinomial(a.size, shares, size=n)
         value += weight * float(shares[0] - shares[1])
         samples += weight * (counts[:, 0] - counts[:, 1]) / a.size
-    low, high = np.percentile(samples, [2.5, 97.5])
+    outside = 50.0 * (1.0 - level)
+    low, high = np.percentile(samples, [outside, 100.0 - outside])
     return Interval(value, float(low), float(high))
 
 

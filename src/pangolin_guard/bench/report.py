@@ -68,7 +68,7 @@ def print_result(result: BenchmarkResult, console: Console) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     for grid in grids_of(result):
         console.print()
-        console.print(_rich_table(grid))
+        console.print(rich_table(grid))
         for note in grid.notes:
             console.print(f"  {note}", markup=False, highlight=False, style="dim")
     for spec in result.missing:
@@ -122,7 +122,8 @@ def _relative(plot: Path, folder: Path) -> str:
         return plot.resolve().as_uri()
 
 
-def _rich_table(grid: Grid) -> Table:
+def rich_table(grid: Grid) -> Table:
+    """Return a grid as a table for a terminal."""
     table = Table(title=Text(grid.title), title_justify="left", header_style="bold")
     for index, name in enumerate(grid.header):
         widest = max((len(row[index]) for row in grid.rows), default=0)

@@ -64,7 +64,7 @@ def build(recipe: Path, out: Path, as_json: bool, **settings: Any) -> None:  # n
     """
     from pangolin_guard.train.dataset import BuildOptions, build_dataset
 
-    with _progress() as tell:
+    with progress_bars() as tell:
         summary = build_dataset(recipe, out, options=BuildOptions(progress=tell, **settings))
     bad = [one for one in summary.dropped if one.reason.startswith("bad_row")]
     for one in bad[:_MOST_SHOWN]:
@@ -126,7 +126,7 @@ def signatures(bench: Path, out: Path | None) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Tell]:
+def progress_bars() -> Iterator[Tell]:
     """Yield a reporter that moves one bar a stage on a terminal, and is silent elsewhere."""
     if not sys.stderr.isatty():
         yield lambda stage, done, total: None

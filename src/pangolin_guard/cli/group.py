@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
 import click
 
 from pangolin_guard._version import __version__
 from pangolin_guard.cli.edge import run_at_edge
+from pangolin_guard.cli.lazy import LazyGroup
 
 COMMANDS = {
     "check": "pangolin_guard.cli.check:check",
     "scan": "pangolin_guard.cli.scan:scan",
     "demo": "pangolin_guard.cli.demo:demo",
     "benchmark": "pangolin_guard.cli.benchmark:benchmark",
+    "robustness": "pangolin_guard.cli.robustness:robustness",
     "data": "pangolin_guard.cli.data:data",
     "train": "pangolin_guard.cli.train:train",
     "average": "pangolin_guard.cli.average:average",
@@ -30,21 +31,10 @@ COMMANDS = {
 """Command name -> module:attribute, in the order that `pangolin --help` lists them."""
 
 
-class LazyGroup(click.Group):
-    """A click group that imports a command when it is needed and ends at the error edge."""
+class RootGroup(LazyGroup):
+    """The group of all commands; it ends at the error edge."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands, everyday ones first."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command, or None where there is no such name."""
-        target = COMMANDS.get(cmd_name)
-        if target is None:
-            return None
-        module, _, attribute = target.partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
-        return command
+    table = COMMANDS
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -81,7 +71,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=RootGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 safe, 1 unsafe, 2 wrong use or error.",
 )

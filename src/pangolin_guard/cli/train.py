@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
+
+from pangolin_guard.cli.lazy import LazyGroup
 
 # Options that are a setting of the same name; None means "as the recipe has it".
 _SETTINGS = (
@@ -37,7 +39,13 @@ def _with_settings(command: Any) -> Any:  # noqa: ANN401 - click decorators
     return command
 
 
-@click.command()
+class TrainGroup(LazyGroup):
+    """`pangolin train` alone trains; what comes after a training is one of its commands."""
+
+    table: ClassVar[dict[str, str]] = {"gate": "pangolin_guard.cli.gate:gate"}
+
+
+@click.group(cls=TrainGroup, invoke_without_command=True)
 @click.option("--preset", help="default, base or large. [default: default]")
 @click.option("--recipe", type=click.Path(path_type=Path), help="A YAML file with settings.")
 @click.option("--data", metavar="DIR", help="A folder made by `pangolin data build`.")
@@ -52,7 +60,10 @@ def _with_settings(command: Any) -> Any:  # noqa: ANN401 - click decorators
 @click.option("--show-config", is_flag=True, help="Print the resolved settings and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON line.")
 @_with_settings
+@click.pass_context
 def train(
+    ctx: click.Context,
+    /,
     *,
     preset: str | None,
     recipe: Path | None,
@@ -67,6 +78,8 @@ def train(
     settings are saved as recipe.yaml beside the weights. Under `accelerate launch` or `torchrun`
     several GPUs work together: accelerate launch -m pangolin_guard train ...
     """
+    if ctx.invoked_subcommand is not None:
+        return 0
     from pangolin_guard.train.config import (
         parse_overrides,
         read_recipe,
