@@ -44,6 +44,12 @@ def _read_counts(pairs: tuple[str, ...]) -> dict[str, int]:
     help="Easy benign rows of one source that the training split keeps; 0 keeps all.  "
     "[default: 300]",
 )
+@click.option(
+    "--hard",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What `pangolin scan SOURCE/train.parquet` wrote: easy-looking benign rows that the model "
+    "scores 0.1 or more stay beyond the cap.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 def augment(
     source: Path,
@@ -52,6 +58,7 @@ def augment(
     seed: int,
     counts: tuple[str, ...],
     plain_cap: int | None,
+    hard: Path | None,
     as_json: bool,
 ) -> None:
     """Write an augmented copy OUT of the data set SOURCE.
@@ -78,6 +85,7 @@ def augment(
             seed=seed,
             counts=_read_counts(counts),
             plain_cap=PLAIN_CAP if plain_cap is None else plain_cap,
+            hard=hard,
             progress=tell,
         )
         manifest = augment_dataset(source, harmful, out, options=options)

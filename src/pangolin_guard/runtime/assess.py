@@ -47,10 +47,17 @@ def assess(
     parts = [
         (part.normalized.text, origin)
         for intake, origin in zip(intakes, origins, strict=True)
-        for part in intake.parts
+        for part in (*intake.parts, *intake.readings)
     ]
     scored = iter(engine.score([text for text, _ in parts], [origin for _, origin in parts]))
-    return [_assemble(intake, [next(scored) for _ in intake.parts]) for intake in intakes]
+    return [
+        _assemble(
+            intake,
+            [next(scored) for _ in intake.parts],
+            [next(scored) for _ in intake.readings],
+        )
+        for intake in intakes
+    ]
 
 
 def check_texts(texts: Sequence[str]) -> None:
@@ -92,7 +99,11 @@ def _read_origin(origin: Origin) -> Checkpoint | None:
         raise InputError(f"checkpoint {origin!r} is not one of: {known}, or None") from exc
 
 
-def _assemble(intake: Intake, scores: Sequence[Scored]) -> Assessment:
+def _assemble(intake: Intake, scores: Sequence[Scored], readings: Sequence[Scored]) -> Assessment:
+    """Take the worst of a text's parts and of the other readings of its stretches.
+
+    Only the parts count for coverage: readings are of text that they hold already.
+    """
     tokens = sum(scored.tokens for scored in scores)
     total = tokens
     if not intake.complete:
@@ -104,8 +115,9 @@ def _assemble(intake: Intake, scores: Sequence[Scored]) -> Assessment:
         windows=sum(scored.windows for scored in scores),
         complete=intake.complete and not _unreadable(intake, scores),
     )
-    worst = max(range(len(scores)), key=lambda index: scores[index].p_unsafe)
-    scored, part = scores[worst], intake.parts[worst]
+    every, parts = (*scores, *readings), (*intake.parts, *intake.readings)
+    worst = max(range(len(every)), key=lambda index: every[index].p_unsafe)
+    scored, part = every[worst], parts[worst]
     if scored.windows == 0:
         return Assessment(scored.p_unsafe, (), coverage)
     start, end = part.normalized.to_original(scored.start, scored.end)

@@ -6,10 +6,12 @@ error or the two parts at its ends. This module knows nothing of tokens or model
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pangolin_guard.errors import InputError
-from pangolin_guard.text.normalize import Normalized, normalize
+from pangolin_guard.text.normalize import normalize
+from pangolin_guard.text.parts import Part
+from pangolin_guard.text.readings import other_readings
 
 ON_OVERSIZE = ("error", "incomplete")
 
@@ -36,21 +38,16 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A stretch of a text that is read, beginning at character `start` of the original."""
-
-    normalized: Normalized
-    start: int
-    n_chars: int
-
-
-@dataclass(frozen=True, slots=True)
 class Intake:
-    """What of one text is read: all of it in one part, or two parts of `n_chars` characters."""
+    """What of one text is read: all of it in one part, or two parts of `n_chars` characters.
+
+    `readings` are stretches of these parts once more, as they read with a disguise taken off.
+    """
 
     parts: tuple[Part, ...]
     n_chars: int
     complete: bool
+    readings: tuple[Part, ...] = ()
 
 
 def take_in(text: str, limits: Limits) -> Intake:
@@ -63,7 +60,8 @@ def take_in(text: str, limits: Limits) -> Intake:
     if not isinstance(text, str):
         raise TypeError(f"text must be str, got {type(text).__name__}")
     if not _is_longer(text, limits.max_bytes):
-        return Intake((Part(normalize(text), 0, len(text)),), len(text), complete=True)
+        part = Part(normalize(text), 0, len(text))
+        return Intake((part,), len(text), complete=True, readings=other_readings(text))
     if limits.on_oversize == "error":
         raise InputError(
             f"the text has {len(text)} characters and is longer than max_bytes="
@@ -78,7 +76,11 @@ def take_in(text: str, limits: Limits) -> Intake:
         Part(normalize(text[:head]), 0, head),
         Part(normalize(text[start:]), start, len(text) - start),
     )
-    return Intake(parts, len(text), complete=False)
+    ends = ((0, text[:head]), (start, text[start:]))
+    readings = tuple(
+        replace(part, start=at + part.start) for at, end in ends for part in other_readings(end)
+    )
+    return Intake(parts, len(text), complete=False, readings=readings)
 
 
 def _is_longer(text: str, max_bytes: int) -> bool:

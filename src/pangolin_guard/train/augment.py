@@ -34,6 +34,7 @@ from pangolin_guard.train.decontaminate import (
 from pangolin_guard.train.pairs import load_pairs
 from pangolin_guard.train.phrases import load_phrases
 from pangolin_guard.train.pools import HARD_KINDS, Pools, Row, make_pools
+from pangolin_guard.train.readers import read_rows
 from pangolin_guard.train.recipe import Thresholds
 from pangolin_guard.train.shingles import sketch
 from pangolin_guard.train.steps import NEEDS, STEPS, Kit
@@ -65,6 +66,8 @@ among augmented rows than there, and of the agents' phrases too few are kept fro
 FILLER = "corpus"
 """The kind of general text: carriers for the training split, too easy to set a threshold by."""
 PLAIN_CAP = 300
+HARD_SCORE = 0.1
+"""A benign row that a model gives this P(unsafe) is worth training on, however many like it."""
 Progress = Callable[[str, int, int], None]
 
 
@@ -76,13 +79,15 @@ class AugmentOptions:
     calibration split of the steps in `CALIBRATED` alone.
     A call makes one to three rows. `plain_cap`: benign rows of one source, outside of the kinds
     that a guard is prone to flag, that the training split keeps; 0 keeps all. `signatures`: what
-    to keep clear of.
+    to keep clear of. `hard`: what `pangolin scan` wrote of the training
+    split; benign rows that it scored `HARD_SCORE` or more stay beyond the cap.
     """
 
     seed: int = 42
     counts: Mapping[str, int] = field(default_factory=dict)
     plain_cap: int = PLAIN_CAP
     signatures: Path = PACKAGED
+    hard: Path | None = None
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
@@ -216,14 +221,36 @@ def _thinned(rows: Sequence[Row], options: AugmentOptions) -> list[Row]:
     random.Random(f"{options.seed}:plain_cap").shuffle(order)
     left: Counter[str] = Counter()
     stay = set()
+    hard = _hard_ids(options.hard)
     for at in order:
         row = rows[at]
-        if row["label"] == 0 and row["kind"] not in HARD_KINDS:
+        if row["label"] == 0 and row["kind"] not in HARD_KINDS and row["id"] not in hard:
             left[row["source"]] += 1
             if left[row["source"]] > options.plain_cap:
                 continue
         stay.add(at)
     return [row for at, row in enumerate(rows) if at in stay]
+
+
+def _hard_ids(path: Path | None) -> set[str]:
+    """Return the ids of the rows that a scan scored high (hard-example mining).
+
+    Raises:
+        DatasetError: If the file is not what `pangolin scan` writes of a dataset's split.
+    """
+    if path is None:
+        return set()
+    ids = set()
+    for number, row in read_rows(path):
+        if not isinstance(row, dict) or not {"id", "p_unsafe"} <= set(row):
+            raise DatasetError(
+                "no id and p_unsafe; --hard takes what pangolin scan wrote of train.parquet",
+                source=path.name,
+                row=number,
+            )
+        if float(row["p_unsafe"]) >= HARD_SCORE:
+            ids.add(str(row["id"]))
+    return ids
 
 
 def _possible(step: str, pools: Pools) -> bool:
@@ -300,6 +327,7 @@ def _describe(out: Path, source: Path, harmful: Path, options: AugmentOptions) -
         "seed": options.seed,
         "counts": options.resolved,
         "plain_cap": options.plain_cap,
+        "hard": None if options.hard is None else file_sha256(options.hard),
         "files": files,
         "from": {
             "data": file_sha256(source / MANIFEST),
