@@ -50,6 +50,11 @@ def _read_counts(pairs: tuple[str, ...]) -> dict[str, int]:
     help="What `pangolin scan SOURCE/train.parquet` wrote: easy-looking benign rows that the model "
     "scores 0.1 or more stay beyond the cap.",
 )
+@click.option(
+    "--tipping",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The JSON of `pangolin train report`: benign messages are made around its words.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 def augment(
     source: Path,
@@ -59,6 +64,7 @@ def augment(
     counts: tuple[str, ...],
     plain_cap: int | None,
     hard: Path | None,
+    tipping: Path | None,
     as_json: bool,
 ) -> None:
     """Write an augmented copy OUT of the data set SOURCE.
@@ -86,6 +92,7 @@ def augment(
             counts=_read_counts(counts),
             plain_cap=PLAIN_CAP if plain_cap is None else plain_cap,
             hard=hard,
+            tipping=tipping,
             progress=tell,
         )
         manifest = augment_dataset(source, harmful, out, options=options)

@@ -42,7 +42,11 @@ def _with_settings(command: Any) -> Any:  # noqa: ANN401 - click decorators
 class TrainGroup(LazyGroup):
     """`pangolin train` alone trains; what comes after a training is one of its commands."""
 
-    table: ClassVar[dict[str, str]] = {"gate": "pangolin_guard.cli.gate:gate"}
+    table: ClassVar[dict[str, str]] = {
+        "gate": "pangolin_guard.cli.gate:gate",
+        "report": "pangolin_guard.cli.bias:report",
+        "update": "pangolin_guard.cli.update:update",
+    }
 
 
 @click.group(cls=TrainGroup, invoke_without_command=True)

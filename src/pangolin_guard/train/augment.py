@@ -48,6 +48,7 @@ COUNTS: Mapping[str, int] = {
     "hard_frame": 1500,
     "override": 3500,
     "trigger": 5000,
+    "tipping": 4000,
     "encode": 150,
     "respell": 1000,
     "suffix": 800,
@@ -81,6 +82,8 @@ class AugmentOptions:
     that a guard is prone to flag, that the training split keeps; 0 keeps all. `signatures`: what
     to keep clear of. `hard`: what `pangolin scan` wrote of the training
     split; benign rows that it scored `HARD_SCORE` or more stay beyond the cap.
+    `tipping`: the JSON of `pangolin train report`; its words get benign messages around them, which
+    the training split alone receives.
     """
 
     seed: int = 42
@@ -88,6 +91,7 @@ class AugmentOptions:
     plain_cap: int = PLAIN_CAP
     signatures: Path = PACKAGED
     hard: Path | None = None
+    tipping: Path | None = None
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
@@ -192,6 +196,7 @@ def _make(
     pools = make_pools(rows, harmful)
     phrases = load_phrases(evaluation=split != "train")
     pairs = load_pairs(evaluation=split != "train")
+    words = _tipping_words(options.tipping) if split == "train" else ()
     for name, count in options.resolved.items():
         if split != "train" and not _possible(name, pools):
             continue
@@ -202,7 +207,7 @@ def _make(
             if call % 500 == 0:
                 options.tell(f"{split}: {name}", call, calls)
             rng = random.Random(f"{options.seed}:{split}:{name}:{call}")
-            for row in STEPS[name](Kit(pools, phrases, rng, pairs)):
+            for row in STEPS[name](Kit(pools, phrases, rng, pairs, words)):
                 yield _finished(row, name)
 
 
@@ -251,6 +256,24 @@ def _hard_ids(path: Path | None) -> set[str]:
         if float(row["p_unsafe"]) >= HARD_SCORE:
             ids.add(str(row["id"]))
     return ids
+
+
+def _tipping_words(path: Path | None) -> tuple[str, ...]:
+    """Return the words of a bias report.
+
+    Raises:
+        DatasetError: If the file is no such report.
+    """
+    if path is None:
+        return ()
+    try:
+        words = json.loads(path.read_text(encoding="utf-8"))["tipping"]
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise DatasetError(
+            "no list of tipping words; make it with: pangolin train report --report words.json",
+            source=path.name,
+        ) from exc
+    return tuple(str(word) for word in words)
 
 
 def _possible(step: str, pools: Pools) -> bool:
@@ -327,7 +350,10 @@ def _describe(out: Path, source: Path, harmful: Path, options: AugmentOptions) -
         "seed": options.seed,
         "counts": options.resolved,
         "plain_cap": options.plain_cap,
-        "hard": None if options.hard is None else file_sha256(options.hard),
+        **{
+            name: None if path is None else file_sha256(path)
+            for name, path in (("hard", options.hard), ("tipping", options.tipping))
+        },
         "files": files,
         "from": {
             "data": file_sha256(source / MANIFEST),

@@ -27,6 +27,7 @@ class Kit:
     phrases: Phrases
     rng: random.Random
     pairs: Sequence[Pair] = ()
+    tipping: Sequence[str] = ()
 
     def say(self, name: str, **given: str) -> str:
         """Draw a filled phrase."""
@@ -195,6 +196,17 @@ def trigger(kit: Kit) -> Iterator[Row]:
     yield _row(row, text, 0, checkpoint=USER, kind="hard_trigger")
 
 
+def tipping(kit: Kit) -> Iterator[Row]:
+    """Write a benign message around a word that tips a model by itself."""
+    if not kit.tipping:
+        return
+    row = kit.pools.asks.draw(kit.rng)
+    text = kit.say("tipping", tip=kit.rng.choice(kit.tipping))
+    if kit.rng.random() < 0.3:
+        text = f"{row['text']} {text}" if kit.rng.random() < 0.5 else f"{text}\n{row['text']}"
+    yield _row(row, text, 0, checkpoint=USER, kind="hard_trigger")
+
+
 def encode(kit: Kit) -> Iterator[Row]:
     """Encode an attack and a benign text."""
     change = transforms.ENCODINGS[kit.rng.choice(sorted(transforms.ENCODINGS))]
@@ -310,6 +322,7 @@ STEPS: dict[str, Step] = {
     "hard_frame": hard_frame,
     "override": override,
     "trigger": trigger,
+    "tipping": tipping,
     "encode": encode,
     "respell": respell,
     "suffix": suffix,
