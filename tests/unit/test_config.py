@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pangolin_guard import Mode, ModelFormatError
+from pangolin_guard import Checkpoint, Mode, ModelFormatError
 from pangolin_guard.runtime.config import BundleConfig, Cell, ModeThresholds
 from tiny import make_cell, make_tiny_config
 
@@ -27,6 +27,15 @@ def test_model_before_calibration():
     assert done.temperature == 2.0
 
 
+def test_a_checkpoint_may_have_a_temperature_of_its_own():
+    config = make_tiny_config(temperature=2.0, temperatures={"document": 0.5})
+    assert config.temperature_at(Checkpoint.DOCUMENT) == 0.5
+    assert config.temperature_at(Checkpoint.PLAN) == config.temperature_at(None) == 2.0
+    assert BundleConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    before = {k: v for k, v in config.to_dict().items() if k != "temperatures"}
+    assert BundleConfig.from_dict(before).temperatures == {}  # a folder of an earlier release
+
+
 def test_unknown_keys_are_left_out():
     data = make_tiny_config().to_dict() | {"later": 1}
     assert BundleConfig.from_dict(data) == make_tiny_config()
@@ -42,6 +51,9 @@ def test_unknown_keys_are_left_out():
         ("labels", "safe", "list of words"),
         ("input_names", [1], "list of words"),
         ("temperature", 0, "temperature"),
+        ("temperatures", {"document": 0}, "temperature"),
+        ("temperatures", {"kitchen": 1.0}, "no checkpoints"),
+        ("temperatures", [1.0], "JSON object"),
         ("temperature", True, "temperature"),
         ("max_tokens", 2.5, "max_tokens"),
         ("overlap", -1, "overlap"),

@@ -12,6 +12,7 @@ from pangolin_guard import Checkpoint, DatasetError, Guard
 from pangolin_guard.errors import CalibrationError
 from pangolin_guard.runtime.engine import open_engine
 from pangolin_guard.train.known import KnownRows, n_chunks, read_benign, score_known
+from pangolin_guard.train.thresholds import Temperatures
 
 TEXTS = [
     "hello there",
@@ -40,7 +41,7 @@ def test_scores_are_those_of_the_guard(tiny_bundle):
     at_checkpoint = guard.check_many(TEXTS, checkpoint=origins)
     unknown = guard.check_many(TEXTS, checkpoint=None)
     for margins, verdicts in ((own, at_checkpoint), (blind, unknown)):
-        scored = margins.scored(engine.config.temperature)
+        scored = margins.scored(Temperatures(engine.config.temperature))
         assert scored.p.tolist() == pytest.approx([v.p_unsafe for v in verdicts], abs=1e-6)
         assert scored.tokens.tolist() == [v.coverage.tokens_total for v in verdicts]
     assert own.checkpoints == origins

@@ -20,6 +20,7 @@ from pangolin_guard.train.thresholds import (
     calibration_error,
     choose_threshold,
     fit_temperature,
+    fit_temperatures,
     is_thin,
     measure,
     merge_thresholds,
@@ -251,3 +252,27 @@ def test_merging_into_an_uncalibrated_model_keeps_what_is_new():
 def test_sparse_rates_are_thin():
     assert is_thin(299, 0.01)
     assert not is_thin(300, 0.01)
+
+
+def test_a_checkpoint_with_enough_rows_gets_a_temperature_of_its_own():
+    rng = np.random.default_rng(5)
+
+    def rows(n: int, heat: float) -> tuple[np.ndarray, np.ndarray]:
+        margin = rng.normal(0.0, 3.0, n)
+        unsafe = rng.random(n) < 1.0 / (1.0 + np.exp(-margin))
+        return margin * heat, unsafe
+
+    parts = [rows(3000, 1.0), rows(3000, 3.0), rows(150, 3.0)]
+    points = [Checkpoint.USER_INPUT] * 3000 + [Checkpoint.DOCUMENT] * 3000 + [Checkpoint.PLAN] * 150
+    margins, unsafe = (np.concatenate(column) for column in zip(*parts, strict=True))
+    found = fit_temperatures(margins, unsafe, points)
+    assert found.own["user_input"] == pytest.approx(1.0, rel=0.12)
+    assert found.own["document"] == pytest.approx(3.0, rel=0.12)
+    assert "plan" not in found.own  # too few rows: the pooled temperature
+    assert found.of([Checkpoint.PLAN, None, Checkpoint.DOCUMENT]).tolist() == [
+        found.pooled,
+        found.pooled,
+        found.own["document"],
+    ]
+    cooler = negative_log_likelihood(margins, unsafe, found.of(points))
+    assert cooler < negative_log_likelihood(margins, unsafe, found.pooled)

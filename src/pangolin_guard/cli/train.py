@@ -46,6 +46,7 @@ class TrainGroup(LazyGroup):
         "gate": "pangolin_guard.cli.gate:gate",
         "report": "pangolin_guard.cli.bias:report",
         "update": "pangolin_guard.cli.update:update",
+        "quantization": "pangolin_guard.cli.quantization:quantization",
     }
 
 

@@ -47,15 +47,13 @@ def agreement(bundle: Guard, checkpoint: Guard, split: Split, rows: int) -> Chec
 
     Args:
         bundle: The exported model; its thresholds decide for both.
-        checkpoint: The same model in torch, fp32.
+        checkpoint: The same model in torch, fp32, with the bundle's configuration.
         split: Rows to compare on.
         rows: At most this many of them are taken.
     """
     texts, origins = split.texts[:rows], list(split.checkpoints[:rows])
     verdicts = bundle.check_many(texts, checkpoint=origins)
     p = checkpoint.score_many(texts, checkpoint=origins)
-    # A checkpoint before calibration has temperature 1: bring both to the bundle's.
-    p = _at_temperature(p, checkpoint.config.temperature, bundle.config.temperature)
     limits = np.array([verdict.threshold for verdict in verdicts])
     flipped = int(((p >= limits) != np.array([v.unsafe for v in verdicts])).sum())
     far = float(np.abs(p - np.array([v.p_unsafe for v in verdicts])).max())
@@ -137,9 +135,3 @@ def _median_ms(guard: Guard, texts: Sequence[str]) -> float:
         guard.check(text)
         times.append(time.perf_counter() - began)
     return statistics.median(times)
-
-
-def _at_temperature(p: Any, old: float, new: float) -> Any:  # noqa: ANN401 - an array
-    clipped = np.clip(np.asarray(p, np.float64), 1e-9, 1 - 1e-9)
-    margin = np.log(clipped / (1 - clipped)) * old / new
-    return 1.0 / (1.0 + np.exp(-margin))

@@ -8,7 +8,7 @@ its checkpoint, hold no benchmark row in its training data, and be neither slowe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from pangolin_guard.release.slices import (
     with_intervals,
 )
 from pangolin_guard.runtime.bundle import find_model, is_bundle, load_bundle
+from pangolin_guard.runtime.engine import open_engine
 from pangolin_guard.train.decontaminate import gallery_signatures, load_signatures, merge
 from pangolin_guard.train.package import MAX_MEGABYTES
 from pangolin_guard.types import Mode
@@ -144,7 +145,8 @@ def _checks(
     bundle = load_bundle(find_model(new))
     found = []
     if options.checkpoint is not None:
-        torch_run = Guard(options.checkpoint, mode=options.mode)
+        engine = replace(open_engine(options.checkpoint), config=mine.config)
+        torch_run = Guard(engine, mode=options.mode)
         found.append(checks.agreement(mine, torch_run, splits[0], AGREEMENT_ROWS))
     else:
         found.append(checks.recorded_agreement(dict(bundle.metadata)))

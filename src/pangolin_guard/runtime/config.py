@@ -14,7 +14,7 @@ from typing import Any
 from pangolin_guard.errors import ModelFormatError
 from pangolin_guard.runtime.tokenize import TOKENIZE_VERSION
 from pangolin_guard.text.normalize import NORMALIZE_VERSION
-from pangolin_guard.types import Label, Mode
+from pangolin_guard.types import Checkpoint, Label, Mode
 
 BUNDLE_FORMAT = 1
 LABELS = (Label.SAFE.value, Label.UNSAFE.value)
@@ -70,7 +70,8 @@ class BundleConfig:
     """The `config.json` of a bundle, or the `pangolin.json` of a fine-tuned checkpoint.
 
     `max_tokens` counts a whole model input; `overlap` the text tokens that neighboring windows
-    share; `temperature` divides the logits. `checkpoints` says whether the model was trained with
+    share; `temperature` divides the logits, and that of `temperatures` (by checkpoint) where there is
+    one. `checkpoints` says whether the model was trained with
     a checkpoint segment.
     """
 
@@ -83,6 +84,7 @@ class BundleConfig:
     labels: tuple[str, ...] = LABELS
     input_names: tuple[str, ...] = INPUT_NAMES
     thresholds: Thresholds = field(default_factory=dict)
+    temperatures: Mapping[str, float] = field(default_factory=dict)
     format: int = BUNDLE_FORMAT
     normalize_version: int = NORMALIZE_VERSION
     tokenize_version: int = TOKENIZE_VERSION
@@ -105,8 +107,14 @@ class BundleConfig:
                 f"model '{self.name}' has the labels {list(self.labels)}, expected "
                 f"{list(LABELS)} in this order. Export it again."
             )
-        if not _is_number(self.temperature) or not 0 < self.temperature < math.inf:
-            raise ModelFormatError(f"temperature must be above 0, got {self.temperature!r}")
+        for heat in (self.temperature, *self.temperatures.values()):
+            if not _is_number(heat) or not 0 < heat < math.inf:
+                raise ModelFormatError(f"temperature must be above 0, got {heat!r}")
+        unknown = set(self.temperatures) - set(Checkpoint)
+        if unknown:
+            raise ModelFormatError(
+                f"temperatures names {sorted(unknown)}, which are no checkpoints"
+            )
         for key in ("max_tokens", "overlap"):
             value = getattr(self, key)
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:
@@ -117,15 +125,32 @@ class BundleConfig:
         """Whether the model has measured thresholds."""
         return bool(self.thresholds)
 
-    def with_thresholds(self, thresholds: Thresholds, temperature: float) -> BundleConfig:
+    def temperature_at(self, checkpoint: Checkpoint | None) -> float:
+        """Return the temperature of a checkpoint; None is the unknown origin."""
+        if checkpoint is None:
+            return self.temperature
+        return self.temperatures.get(checkpoint.value, self.temperature)
+
+    def with_thresholds(
+        self,
+        thresholds: Thresholds,
+        temperature: float,
+        temperatures: Mapping[str, float] | None = None,
+    ) -> BundleConfig:
         """Return a copy with the results of a calibration."""
-        return replace(self, thresholds=dict(thresholds), temperature=temperature)
+        return replace(
+            self,
+            thresholds=dict(thresholds),
+            temperature=temperature,
+            temperatures=dict(temperatures or {}),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object that `from_dict` reads."""
         plain = asdict(self)
         plain["labels"] = list(self.labels)
         plain["input_names"] = list(self.input_names)
+        plain["temperatures"] = dict(self.temperatures)
         plain["thresholds"] = {
             mode.value: {
                 "pooled": asdict(entry.pooled),
@@ -142,15 +167,16 @@ class BundleConfig:
         Raises:
             ModelFormatError: If a key is missing, or its value is not understood.
         """
-        _require_keys(data, _CONFIG_KEYS, "the configuration")
-        values = {key: data[key] for key in _CONFIG_KEYS}
+        _require_keys(data, _NEEDED_KEYS, "the configuration")
+        values = {key: data[key] for key in _NEEDED_KEYS}
+        values["temperatures"] = _read_temperatures(data.get("temperatures", {}))
         values["labels"] = tuple(_sequence(data, "labels"))
         values["input_names"] = tuple(_sequence(data, "input_names"))
         values["thresholds"] = _read_thresholds(data["thresholds"])
         return cls(**values)
 
 
-_CONFIG_KEYS = tuple(BundleConfig.__dataclass_fields__)
+_NEEDED_KEYS = tuple(key for key in BundleConfig.__dataclass_fields__ if key != "temperatures")
 _CELL_KEYS = tuple(Cell.__dataclass_fields__)
 
 
@@ -171,6 +197,12 @@ def _sequence(data: Mapping[str, Any], key: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ModelFormatError(f"{key} must be a list of words, got {value!r}")
     return value
+
+
+def _read_temperatures(data: object) -> dict[str, float]:
+    if not isinstance(data, Mapping):
+        raise ModelFormatError(f"temperatures must be a JSON object, got {type(data).__name__}")
+    return {str(key): value for key, value in data.items()}
 
 
 def _read_thresholds(data: object) -> dict[Mode, ModeThresholds]:

@@ -72,7 +72,12 @@ class Engine:
             self.tokenizer.windows(text, origin) for text, origin in zip(texts, used, strict=True)
         ]
         every = [window for windows in cut for window in windows]
-        probs = p_unsafe(score_windows(self.session, every), self.config.temperature)
+        heat = [
+            self.config.temperature_at(origin)
+            for windows, origin in zip(cut, used, strict=True)
+            for _ in windows
+        ]
+        probs = p_unsafe(score_windows(self.session, every), np.array(heat, np.float64))
         results: list[Scored] = []
         done = 0
         for windows in cut:

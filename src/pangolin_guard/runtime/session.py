@@ -110,12 +110,12 @@ def pad_batch(windows: Sequence[TokenWindow], pad_id: int) -> tuple[IntArray, In
     return ids, mask, type_ids
 
 
-def p_unsafe(logits: FloatArray, temperature: float) -> FloatArray:
+def p_unsafe(logits: FloatArray, temperature: float | NDArray[np.float64]) -> FloatArray:
     """Return calibrated P(unsafe): softmax of the logits divided by the temperature.
 
     Args:
         logits: float32, shape (W, 2), safe then unsafe.
-        temperature: Above 0; 1 leaves the model's own probabilities.
+        temperature: Above 0, one for all or one a window; 1 leaves the model's own probabilities.
 
     Returns:
         float32 of shape (W,), each in [0.0, 1.0].

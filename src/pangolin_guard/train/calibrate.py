@@ -30,9 +30,10 @@ from pangolin_guard.train.run_progress import RunProgress
 from pangolin_guard.train.thresholds import (
     DEFAULT_TARGETS,
     Provenance,
+    Temperatures,
     build_thresholds,
     calibration_error,
-    fit_temperature,
+    fit_temperatures,
     merge_thresholds,
     negative_log_likelihood,
 )
@@ -118,31 +119,32 @@ def calibrate(
         engine, rows, track=lambda chunks: progress.track(chunks, what="score", total=total)
     )
     refit = set(options.targets) == set(Mode) and len(set(own.unsafe.tolist())) == 2
-    old = engine.config.temperature
-    temperature = fit_temperature(own.margin, own.unsafe) if refit else old
+    old = Temperatures(engine.config.temperature, engine.config.temperatures)
+    heat = fit_temperatures(own.margin, own.unsafe, own.checkpoints) if refit else old
     thresholds = build_thresholds(
-        own.scored(temperature),
-        blind.scored(temperature),
+        own.scored(heat),
+        blind.scored(heat),
         targets=options.targets,
         provenance=Provenance(datetime.now(UTC).date().isoformat(), model_sha256),
         floor=options.floor,
     )
     merged = merge_thresholds(engine.config.thresholds, thresholds)
-    figures = _figures(own, old=old, new=temperature)
-    return Calibration(engine.config.with_thresholds(merged, temperature), figures)
+    figures = _figures(own, old=old, new=heat)
+    return Calibration(engine.config.with_thresholds(merged, heat.pooled, heat.own), figures)
 
 
-def _figures(own: Margins, *, old: float, new: float) -> dict[str, Any]:
+def _figures(own: Margins, *, old: Temperatures, new: Temperatures) -> dict[str, Any]:
     figures: dict[str, Any] = {
         "rows": len(own.unsafe),
         "benign": int((~own.unsafe).sum()),
-        "temperature": new,
+        "temperature": new.pooled,
+        "temperatures": dict(new.own),
     }
     if len(set(own.unsafe.tolist())) == 2:
-        for name, temperature in (("before", old), ("after", new)):
-            p = own.scored(temperature).p
+        for name, heat in (("before", old), ("after", new)):
+            p, each = own.scored(heat).p, heat.of(own.checkpoints)
             figures[name] = {
-                "nll": round(negative_log_likelihood(own.margin, own.unsafe, temperature), 5),
+                "nll": round(negative_log_likelihood(own.margin, own.unsafe, each), 5),
                 "ece": round(calibration_error(p, own.unsafe), 5),
             }
     return figures

@@ -77,6 +77,11 @@ def _table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _temperatures(config: BundleConfig) -> str:
+    own = [f"{value:g} at `{point}`" for point, value in sorted(config.temperatures.items())]
+    return ", ".join([f"{config.temperature:g}", *own])
+
+
 def _facts(config: BundleConfig, metadata: Mapping[str, Any]) -> str:
     export = metadata.get("export") or {}
     rows = [
@@ -86,7 +91,7 @@ def _facts(config: BundleConfig, metadata: Mapping[str, Any]) -> str:
         ("Window", f"{config.max_tokens} tokens, overlap {config.overlap}"),
         ("Weights in the file", export.get("weights")),
         ("Size of model.onnx", f"{export['bytes'] / 1e6:.1f} MB" if "bytes" in export else None),
-        ("Temperature", f"{config.temperature:g}"),
+        ("Temperature", _temperatures(config)),
         ("Made", metadata.get("created")),
         ("License", metadata.get("license", "Apache-2.0")),
     ]

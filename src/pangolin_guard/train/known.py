@@ -21,7 +21,7 @@ from pangolin_guard.text.windows import TokenWindow
 from pangolin_guard.train.inputs import read_split
 from pangolin_guard.train.labels import parse_label
 from pangolin_guard.train.readers import Row, read_rows
-from pangolin_guard.train.thresholds import Bools, Float64, ScoredRows
+from pangolin_guard.train.thresholds import Bools, Float64, ScoredRows, Temperatures
 from pangolin_guard.types import Checkpoint
 
 _CHUNK_ROWS = 64
@@ -144,9 +144,9 @@ class Margins:
         """Logit of unsafe minus logit of safe, shape (N,)."""
         return self.logits[:, 1].astype(np.float64) - self.logits[:, 0]
 
-    def scored(self, temperature: float) -> ScoredRows:
-        """Return the probabilities that serving gives at a temperature."""
-        p = p_unsafe(self.logits, temperature)
+    def scored(self, heat: Temperatures) -> ScoredRows:
+        """Return the probabilities that serving gives at these temperatures."""
+        p = p_unsafe(self.logits, heat.of(self.checkpoints))
         return ScoredRows(p, self.unsafe, self.tokens, self.checkpoints)
 
 

@@ -20,11 +20,11 @@ SCALES = ("text", "token")
 """What an activation's scale is for, fastest first."""
 WEIGHT_LEVELS = 63
 """Seven bits: the sum of two products then fits 16 bits, so CPUs without VNNI cannot saturate."""
-_EMBEDDING_LEVELS = 127
+EMBEDDING_LEVELS = 127
 _FEWEST_ROWS = 64  # a smaller table of embeddings is not worth quantizing
-_TINY = 1e-10
-_PREFIX = "int8/"
-_FUSED = "com.microsoft"  # the domain of ONNX Runtime's own operators
+TINY = 1e-10
+PREFIX = "int8/"
+FUSED = "com.microsoft"  # the domain of ONNX Runtime's own operators
 
 
 def quantize_weights(source: Path, path: Path, *, scales: str = "token") -> None:
@@ -40,18 +40,19 @@ def quantize_weights(source: Path, path: Path, *, scales: str = "token") -> None
     """
     onnx = require("train", "onnx")
     model = onnx.load(str(source))
-    rewriter = {"text": _PerText, "token": _PerToken}[scales]
+    rewriter = {"text": PerText, "token": PerToken}[scales]
     rewriter(onnx, model.graph).run()
-    if not any(entry.domain == _FUSED for entry in model.opset_import):
-        model.opset_import.append(onnx.helper.make_opsetid(_FUSED, 1))
+    if not any(entry.domain == FUSED for entry in model.opset_import):
+        model.opset_import.append(onnx.helper.make_opsetid(FUSED, 1))
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
 
 
-class _Rewriter:
+class Rewriter:
     """Replaces nodes of one graph; weights that nothing uses any more go."""
 
     def __init__(self, onnx: Any, graph: Any) -> None:  # noqa: ANN401 - an optional module
+        """Take the `onnx` module and the graph to rewrite."""
         self._onnx = onnx
         self._graph = graph
         self._weights = {entry.name: entry for entry in graph.initializer}
@@ -86,14 +87,14 @@ class _Rewriter:
         codes, scale = quantize_columns(self._value(node.input[1]), WEIGHT_LEVELS)
         self._constant(f"{node.output[0]}/codes", codes)
         self._constant(f"{node.output[0]}/scale", scale)
-        here = _PREFIX + node.output[0]
+        here = PREFIX + node.output[0]
         return [f"{here}/codes", f"{here}/scale"]
 
     def _embedding(self, node: Any) -> None:  # noqa: ANN401
         """Replace table[ids] by codes[ids] * scale[ids]."""
         ids, out = node.input[1], node.output[0]
-        codes, scale = quantize_columns(self._value(node.input[0]).T, _EMBEDDING_LEVELS)
-        here = _PREFIX + out
+        codes, scale = quantize_columns(self._value(node.input[0]).T, EMBEDDING_LEVELS)
+        here = PREFIX + out
         self._constant(f"{out}/codes", np.ascontiguousarray(codes.T))
         self._constant(f"{out}/scale", scale[:, None])
         self._add("Gather", [f"{here}/codes", ids], f"{here}/rows", axis=0)
@@ -114,23 +115,23 @@ class _Rewriter:
         return np.asarray(array, dtype=np.float32)
 
     def _constant(self, name: str, value: NDArray[Any]) -> None:
-        entry = self._onnx.numpy_helper.from_array(value, _PREFIX + name)
+        entry = self._onnx.numpy_helper.from_array(value, PREFIX + name)
         self._graph.initializer.append(entry)
 
     def _add(self, op: str, inputs: list[str], output: str, **attributes: Any) -> None:  # noqa: ANN401
-        name = f"{_PREFIX}{op}/{len(self._nodes)}"
+        name = f"{PREFIX}{op}/{len(self._nodes)}"
         node = self._onnx.helper.make_node(op, inputs, [output], name=name, **attributes)
         self._nodes.append(node)
 
 
-class _PerToken(_Rewriter):
+class PerToken(Rewriter):
     """One scale per token: each is divided by its largest value, so one fixed step serves all."""
 
     def _prepare(self) -> None:
         for name, value in (
             ("zero_point", np.array(128, np.uint8)),
             ("step", np.array(1 / 127, np.float32)),
-            ("tiny", np.array(_TINY, np.float32)),
+            ("tiny", np.array(TINY, np.float32)),
         ):
             self._constant(name, value)
 
@@ -139,25 +140,25 @@ class _PerToken(_Rewriter):
         codes, scale = self._codes(node)
         out = node.output[0]
         tokens = self._tokens(node.input[0])
-        inputs = [f"{tokens}/q", codes, f"{_PREFIX}step", scale, f"{_PREFIX}zero_point"]
-        self._add("MatMulIntegerToFloat", inputs, f"{_PREFIX}{out}/by_column", domain=_FUSED)
-        self._add("Mul", [f"{_PREFIX}{out}/by_column", f"{tokens}/largest"], out)
+        inputs = [f"{tokens}/q", codes, f"{PREFIX}step", scale, f"{PREFIX}zero_point"]
+        self._add("MatMulIntegerToFloat", inputs, f"{PREFIX}{out}/by_column", domain=FUSED)
+        self._add("Mul", [f"{PREFIX}{out}/by_column", f"{tokens}/largest"], out)
 
     def _tokens(self, x: str) -> str:
         """Quantize an activation once, whatever number of matrices reads it."""
         if x in self._quantized:
             return self._quantized[x]
-        here = self._quantized[x] = f"{_PREFIX}{x}/tokens"
+        here = self._quantized[x] = f"{PREFIX}{x}/tokens"
         self._add("Abs", [x], f"{here}/abs")
         self._add("ReduceMax", [f"{here}/abs"], f"{here}/max", axes=[-1], keepdims=1)
-        self._add("Max", [f"{here}/max", f"{_PREFIX}tiny"], f"{here}/largest")
+        self._add("Max", [f"{here}/max", f"{PREFIX}tiny"], f"{here}/largest")
         self._add("Div", [x, f"{here}/largest"], f"{here}/unit")
-        inputs = [f"{here}/unit", f"{_PREFIX}step", f"{_PREFIX}zero_point"]
+        inputs = [f"{here}/unit", f"{PREFIX}step", f"{PREFIX}zero_point"]
         self._add("QuantizeLinear", inputs, f"{here}/q")
         return here
 
 
-class _PerText(_Rewriter):
+class PerText(Rewriter):
     """One scale per call: ONNX Runtime's fused operator, with the bias that follows the product."""
 
     def _prepare(self) -> None:
@@ -196,7 +197,7 @@ class _PerText(_Rewriter):
         """Replace x @ W + bias by one operator that quantizes x as a whole."""
         bias, out = self._biased.get(node.output[0], ("", node.output[0]))
         inputs = [node.input[0], *self._codes(node), "", bias]
-        self._add("DynamicQuantizeMatMul", inputs[: 5 if bias else 3], out, domain=_FUSED)
+        self._add("DynamicQuantizeMatMul", inputs[: 5 if bias else 3], out, domain=FUSED)
 
 
 def quantize_columns(
@@ -211,6 +212,6 @@ def quantize_columns(
     Returns:
         int8 codes of shape (K, N) in [-levels, levels], and float32 scales of shape (N,).
     """
-    scale = np.maximum(np.abs(weight).max(axis=0) / levels, _TINY).astype(np.float32)
+    scale = np.maximum(np.abs(weight).max(axis=0) / levels, TINY).astype(np.float32)
     codes = np.clip(np.rint(weight / scale), -levels, levels).astype(np.int8)
     return codes, scale

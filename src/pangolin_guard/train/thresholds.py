@@ -7,8 +7,8 @@ texts or files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,8 @@ With fewer, not even a threshold that flags no row at all shows that the budget 
 upper bound of 0 in n is about 3 / n (the rule of three).
 """
 TEMPERATURES = (0.25, 10.0)
+LEAST_FOR_TEMPERATURE = 100
+"""Rows of each label that a checkpoint needs for a temperature of its own."""
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -55,6 +57,20 @@ class ScoredRows:
         """Return the rows that a mask of shape (N,) picks."""
         origins = [self.checkpoints[i] for i in np.flatnonzero(mask)]
         return ScoredRows(self.p[mask], self.unsafe[mask], self.tokens[mask], origins)
+
+
+@dataclass(frozen=True)
+class Temperatures:
+    """One temperature for all rows, and those of checkpoints that have one of their own."""
+
+    pooled: float
+    own: Mapping[str, float] = field(default_factory=dict)
+
+    def of(self, checkpoints: Sequence[Checkpoint | None]) -> Float64:
+        """Return the temperature of every row, shape (N,)."""
+        return np.array(
+            [self.own.get(str(point), self.pooled) for point in checkpoints], np.float64
+        )
 
 
 @dataclass(frozen=True)
@@ -96,8 +112,28 @@ def fit_temperature(margins: Float64, unsafe: Bools) -> float:
     return round(float(np.exp((low + high) / 2.0)), 6)
 
 
-def negative_log_likelihood(margins: Float64, unsafe: Bools, temperature: float) -> float:
-    """Return the mean of -log P(label) at a temperature."""
+def fit_temperatures(
+    margins: Float64, unsafe: Bools, checkpoints: Sequence[Checkpoint | None]
+) -> Temperatures:
+    """Fit one temperature to all rows, and one to every checkpoint with enough rows.
+
+    A checkpoint has its own where `LEAST_FOR_TEMPERATURE` rows of each label are there; others, and
+    the unknown origin, go by the pooled one.
+
+    Raises:
+        CalibrationError: If a class is missing from all rows together.
+    """
+    pooled = fit_temperature(margins, unsafe)
+    own = {}
+    for point in Checkpoint:
+        here = np.array([origin is point for origin in checkpoints], dtype=bool)
+        if min(int((here & unsafe).sum()), int((here & ~unsafe).sum())) >= LEAST_FOR_TEMPERATURE:
+            own[point.value] = fit_temperature(margins[here], unsafe[here])
+    return Temperatures(pooled, own)
+
+
+def negative_log_likelihood(margins: Float64, unsafe: Bools, temperature: float | Float64) -> float:
+    """Return the mean of -log P(label) at a temperature, or at one for every row."""
     signed = np.where(unsafe, margins, -margins) / temperature
     return float(np.mean(np.logaddexp(0.0, -signed)))
 
