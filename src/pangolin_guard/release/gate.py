@@ -29,7 +29,7 @@ from pangolin_guard.release.slices import (
     suite_slices,
     with_intervals,
 )
-from pangolin_guard.runtime.bundle import find_model, is_bundle, load_bundle
+from pangolin_guard.runtime.bundle import find_model, load_bundle
 from pangolin_guard.runtime.engine import open_engine
 from pangolin_guard.train.decontaminate import gallery_signatures, load_signatures, merge
 from pangolin_guard.train.package import MAX_MEGABYTES
@@ -108,7 +108,7 @@ def run_gate(new: Path, old: Path | str | None, *, options: GateOptions) -> Gate
         DatasetError: If the dataset folder cannot be read.
         ModelFilesError: If a model cannot be opened.
     """
-    if not is_bundle(new):
+    if not (new / "model.onnx").is_file():
         raise InputError(f"{new} is no bundle; make one with: pangolin export")
     mine, theirs = Guard(new, mode=options.mode), Guard(old, mode=options.mode)
     theirs.load()

@@ -21,8 +21,9 @@ from pangolin_guard.guard import Guard
 from pangolin_guard.release.gate import GateOptions, run_gate
 from pangolin_guard.release.new_rows import NewRows, read_new_rows, write_folder
 from pangolin_guard.release.report import to_dict, write_report
-from pangolin_guard.runtime.bundle import is_bundle, write_json
+from pangolin_guard.runtime.bundle import write_json
 from pangolin_guard.train.average import average_models
+from pangolin_guard.train.calibrate import CalibrationOptions
 from pangolin_guard.train.config import read_recipe, recipe_path, resolve_config
 from pangolin_guard.train.datacard import MANIFEST
 from pangolin_guard.train.decontaminate import gallery_signatures, load_signatures, merge
@@ -57,6 +58,7 @@ class UpdateOptions:
     int8_max: float = 0.3
     suites: tuple[Suite, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
+    calibration: CalibrationOptions = field(default_factory=CalibrationOptions)
 
     def __post_init__(self) -> None:
         """Refuse what cannot work before anything takes time."""
@@ -133,7 +135,11 @@ def update(
     )
     stage("train", (tuned / "pangolin.json").is_file(), lambda: _fit(tuned, data, options))
     stage("average", (mean / "pangolin.json").is_file(), lambda: _average(mean, tuned, options))
-    stage("export", is_bundle(bundle), lambda: _package(bundle, mean, data, options, progress))
+    stage(
+        "export",
+        (bundle / "manifest.json").is_file(),
+        lambda: _package(bundle, mean, data, options, progress),
+    )
     stage("gate", (out / GATE_FILE).is_file(), lambda: _gate(out, bundle, mean, options))
     gate = json.loads((out / GATE_FILE).read_text(encoding="utf-8"))
     base = None if options.base == PACKAGED else options.base
@@ -192,7 +198,10 @@ def _package(
         mean,
         bundle,
         options=PackageOptions(
-            data=data, name=name, export=ExportOptions(int8_max=options.int8_max)
+            data=data,
+            name=name,
+            export=ExportOptions(int8_max=options.int8_max),
+            calibration=options.calibration,
         ),
         progress=progress,
     )
