@@ -58,7 +58,7 @@ def render_command(path: tuple[str, ...], command: click.Command) -> str:
     arguments = [p for p in command.params if isinstance(p, click.Argument)]
     usage = [*path, *(["[OPTIONS]"] if options else []), *map(argument_name, arguments)]
     if isinstance(command, click.Group):
-        usage.append("COMMAND")
+        usage.append("[COMMAND]" if command.invoke_without_command else "COMMAND")
     level = "#" * len(path)
     lines = [f"{level} {' '.join(path)}", "", "```", " ".join(usage), "```", ""]
     lines += [inspect.cleandoc(command.help or ""), ""]

@@ -89,7 +89,7 @@ def test_commands_and_options_exist(line):
     words = shlex.split(line)[1:]
     command: click.Command = cli
     context = click.Context(cli, info_name="pangolin")
-    while isinstance(command, click.Group):
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         found = command.get_command(context, words.pop(0))
         assert found is not None, line
         command, context = found, click.Context(found, parent=context)

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from pangolin_guard.cli.augment import augment
 from pangolin_guard.errors import DatasetError, InputError
 from pangolin_guard.train.augment import CALIBRATED, COUNTS, AugmentOptions, augment_dataset
-from pangolin_guard.train.pools import is_request
+from pangolin_guard.train.pools import HARD_KINDS, is_request
 from pangolin_guard.train.steps import STEPS
 
 SCHEMA = pa.schema(
@@ -89,14 +89,50 @@ def test_every_step_makes_rows_and_twins(folders: tuple[Path, Path], tmp_path: P
     manifest = augment_dataset(*folders, tmp_path / "out", options=AugmentOptions(counts=SMALL))
     rows = pq.read_table(tmp_path / "out/train.parquet").to_pylist()
     made = Counter((row["augmented"], row["label"]) for row in rows if row["augmented"])
-    assert {step for step, _ in made} == set(STEPS)
+    without = {"tipping"}  # has no words to go by, see the test of its own
+    assert {step for step, _ in made} == set(STEPS) - without
     one_sided = {"bare_payload": 1, "hard_frame": 1, "override": 1, "trigger": 0}
-    for step in STEPS:
+    for step in set(STEPS) - without:
         sides = {label for name, label in made if name == step}
         assert sides == ({one_sided[step]} if step in one_sided else {0, 1}), step
     assert sum(row["augmented"] is None for row in rows) == len(_rows())
     assert manifest["rows"]["train"] == len(rows)
     assert len({(row["id"], row["checkpoint"]) for row in rows}) == len(rows)
+
+
+def test_tipping_words_get_benign_messages_in_the_training_split_alone(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    words = tmp_path / "words.json"
+    words.write_text('{"tipping": ["your zebra brief", "quartz"]}', encoding="utf-8")
+    options = AugmentOptions(counts=dict.fromkeys(STEPS, 0) | {"tipping": 40}, tipping=words)
+    manifest = augment_dataset(*folders, tmp_path / "out", options=options)
+    rows = pq.read_table(tmp_path / "out/train.parquet").to_pylist()
+    made = [row for row in rows if row["augmented"] == "tipping"]
+    assert {row["label"] for row in made} == {0}
+    for word in ("your zebra brief", "quartz"):
+        assert sum(word in row["text"] for row in made) > 5
+    assert not any("tipping" in key for key in manifest["made"]["validation"])
+    words.write_text("[]", encoding="utf-8")
+    with pytest.raises(DatasetError, match="tipping"):
+        augment_dataset(*folders, tmp_path / "out2", options=options)
+
+
+def test_hard_rows_stay_beyond_the_cap(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    train = pq.read_table(folders[0] / "train.parquet").to_pylist()
+    easy = [r for r in train if r["label"] == 0 and r["kind"] not in HARD_KINDS]
+    scan = tmp_path / "scan.jsonl"
+    lines = [{"id": r["id"], "p_unsafe": 0.4 if at % 5 == 0 else 0.01} for at, r in enumerate(easy)]
+    scan.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    options = AugmentOptions(counts=dict.fromkeys(STEPS, 0), plain_cap=1, hard=scan)
+    augment_dataset(*folders, tmp_path / "out", options=options)
+    kept = {r["id"] for r in pq.read_table(tmp_path / "out/train.parquet").to_pylist()}
+    hard = {line["id"] for line in lines if line["p_unsafe"] > 0.1}
+    assert hard <= kept
+    assert len(kept & {r["id"] for r in easy}) < len(easy)
+    scan.write_text('{"text": "a"}\n', encoding="utf-8")
+    with pytest.raises(DatasetError, match="pangolin scan"):
+        augment_dataset(*folders, tmp_path / "out2", options=options)
 
 
 def test_spliced_rows_hold_their_payload(folders: tuple[Path, Path], tmp_path: Path) -> None:

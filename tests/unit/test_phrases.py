@@ -7,7 +7,7 @@ import pytest
 
 from pangolin_guard.train.phrases import load_phrases
 
-GIVEN = {"ask": "ASK", "harm": "HARM", "text": "TEXT", "attack": "ATTACK"}
+GIVEN = {"ask": "ASK", "harm": "HARM", "text": "TEXT", "attack": "ATTACK", "tip": "TIP"}
 SMALL = {
     *("name", "thing", "topic", "tool", "host", "secretfile", "company", "lead"),
     *("verb", "object", "word", "person", "day"),

@@ -116,44 +116,46 @@ def update(
     for reason, count in new.dropped.items():
         if count:
             progress.say(f"{count} new rows left out: {reason}")
-
-    def stage(name: str, done: bool, work: Callable[[], object]) -> None:
-        if done:
+    for name, made, work in _stages(out, new, options, progress):
+        if made.is_file():
             progress.say(f"{name}: done before")
-            return
+            continue
         progress.say(f"{name} ...")
         began = time.monotonic()
         work()
         seconds[name] = round(time.monotonic() - began, 1)
         write_json(out / UPDATE_FILE, {"seconds": seconds})
-
-    data, tuned, mean, bundle = (out / part for part in ("data", "tuned", "mean", "bundle"))
-    stage(
-        "data",
-        (data / MANIFEST).is_file(),
-        lambda: write_folder(data, options.data, new, replay=options.replay),
-    )
-    stage("train", (tuned / "pangolin.json").is_file(), lambda: _fit(tuned, data, options))
-    stage("average", (mean / "pangolin.json").is_file(), lambda: _average(mean, tuned, options))
-    stage(
-        "export",
-        (bundle / "manifest.json").is_file(),
-        lambda: _package(bundle, mean, data, options, progress),
-    )
-    stage("gate", (out / GATE_FILE).is_file(), lambda: _gate(out, bundle, mean, options))
     gate = json.loads((out / GATE_FILE).read_text(encoding="utf-8"))
     base = None if options.base == PACKAGED else options.base
     result = UpdateResult(
-        bundle,
+        out / "bundle",
         bool(gate["passed"]),
         tuple(gate["reasons"]),
         _recall(Guard(base), new),
-        _recall(Guard(bundle), new),
+        _recall(Guard(out / "bundle"), new),
         seconds,
     )
-    body = {**asdict(result), "bundle": str(bundle)}
-    write_json(out / UPDATE_FILE, body)
+    write_json(out / UPDATE_FILE, {**asdict(result), "bundle": str(result.bundle)})
     return result
+
+
+def _stages(
+    out: Path, new: NewRows, options: UpdateOptions, progress: RunProgress
+) -> list[tuple[str, Path, Callable[[], object]]]:
+    """Return each stage: its name, the file that it writes last, and its work."""
+    data, tuned, mean, bundle = (out / part for part in ("data", "tuned", "mean", "bundle"))
+    replay = options.replay
+    return [
+        ("data", data / MANIFEST, lambda: write_folder(data, options.data, new, replay=replay)),
+        ("train", tuned / "pangolin.json", lambda: _fit(tuned, data, options)),
+        ("average", mean / "pangolin.json", lambda: _average(mean, tuned, options)),
+        (
+            "export",
+            bundle / "manifest.json",
+            lambda: _package(bundle, mean, data, options, progress),
+        ),
+        ("gate", out / GATE_FILE, lambda: _gate(out, bundle, mean, options)),
+    ]
 
 
 def _read_seconds(out: Path) -> dict[str, float]:
