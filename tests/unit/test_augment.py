@@ -135,6 +135,20 @@ def test_hard_rows_stay_beyond_the_cap(folders: tuple[Path, Path], tmp_path: Pat
         augment_dataset(*folders, tmp_path / "out2", options=options)
 
 
+def test_suspects_are_left_out_of_the_training_split(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    train = pq.read_table(folders[0] / "train.parquet").to_pylist()
+    gone = {row["id"] for row in train[:4]}
+    path = tmp_path / "suspects.jsonl"
+    path.write_text("".join(json.dumps({"id": one}) + "\n" for one in gone), encoding="utf-8")
+    options = AugmentOptions(counts=dict.fromkeys(STEPS, 0), plain_cap=0, without=path)
+    manifest = augment_dataset(*folders, tmp_path / "out", options=options)
+    kept = {row["id"] for row in pq.read_table(tmp_path / "out/train.parquet").to_pylist()}
+    assert kept == {row["id"] for row in train} - gone
+    assert manifest["dropped"]["train"]["suspect"] == 4
+
+
 def test_spliced_rows_hold_their_payload(folders: tuple[Path, Path], tmp_path: Path) -> None:
     augment_dataset(*folders, tmp_path / "out", options=AugmentOptions(counts=SMALL))
     rows = pq.read_table(tmp_path / "out/train.parquet").to_pylist()

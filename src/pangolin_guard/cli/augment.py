@@ -55,6 +55,11 @@ def _read_counts(pairs: tuple[str, ...]) -> dict[str, int]:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The JSON of `pangolin train report`: benign messages are made around its words.",
 )
+@click.option(
+    "--without",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Suspects of `pangolin data noise`, to be left out of the training split.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 def augment(
     source: Path,
@@ -65,6 +70,7 @@ def augment(
     plain_cap: int | None,
     hard: Path | None,
     tipping: Path | None,
+    without: Path | None,
     as_json: bool,
 ) -> None:
     """Write an augmented copy OUT of the data set SOURCE.
@@ -93,6 +99,7 @@ def augment(
             plain_cap=PLAIN_CAP if plain_cap is None else plain_cap,
             hard=hard,
             tipping=tipping,
+            without=without,
             progress=tell,
         )
         manifest = augment_dataset(source, harmful, out, options=options)

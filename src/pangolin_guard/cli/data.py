@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pangolin_guard.cli.augment import augment
+from pangolin_guard.cli.noise import noise
 from pangolin_guard.cli.tokens import teach, tokenize
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def data() -> None:
     """Build, augment and inspect training data."""
 
 
-for _command in (augment, tokenize, teach):
+for _command in (augment, noise, tokenize, teach):
     data.add_command(_command)
 
 

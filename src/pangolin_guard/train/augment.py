@@ -31,6 +31,7 @@ from pangolin_guard.train.decontaminate import (
     load_signatures,
     merge,
 )
+from pangolin_guard.train.noise import read_suspects
 from pangolin_guard.train.pairs import load_pairs
 from pangolin_guard.train.phrases import load_phrases
 from pangolin_guard.train.pools import HARD_KINDS, Pools, Row, make_pools
@@ -83,7 +84,7 @@ class AugmentOptions:
     to keep clear of. `hard`: what `pangolin scan` wrote of the training
     split; benign rows that it scored `HARD_SCORE` or more stay beyond the cap.
     `tipping`: the JSON of `pangolin train report`; its words get benign messages around them, which
-    the training split alone receives.
+    the training split alone receives. `without`: suspects of `pangolin data noise`, left out of it.
     """
 
     seed: int = 42
@@ -92,6 +93,7 @@ class AugmentOptions:
     signatures: Path = PACKAGED
     hard: Path | None = None
     tipping: Path | None = None
+    without: Path | None = None
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
@@ -144,8 +146,10 @@ def augment_dataset(
         raise DatasetError(f"{source} has no training rows; build it with: pangolin data build")
     report: dict[str, Any] = {"rows": {}, "made": {}, "dropped": {}}
     n_train = len(base["train"])
-    for name, rows in base.items():
-        share = len(rows) / n_train
+    for name, every in base.items():
+        share = len(every) / n_train
+        suspects = read_suspects(options.without) if name == "train" else set()
+        rows = [row for row in every if row["id"] not in suspects]
         asked = _read(harmful, _harmful_split(name))
         made = list(_make(name, rows, asked, share=share, options=options))
         options.tell(f"{name}: compare", 0, len(made))
@@ -154,6 +158,7 @@ def augment_dataset(
         dropped["filler" if name == "calibration" else "plain_cap"] = len(rows) - len(stay)
         old = [{**row, "augmented": None, "checkpoint_fixed": False} for row in stay]
         _write(out / f"{name}.parquet", old + fresh, source / f"{name}.parquet")
+        dropped["suspect"] = len(every) - len(rows)
         report["rows"][name] = len(old) + len(fresh)
         report["made"][name] = dict(
             sorted(Counter(f"{row['augmented']}|{row['label']}" for row in fresh).items())
@@ -276,6 +281,11 @@ def _tipping_words(path: Path | None) -> tuple[str, ...]:
     return tuple(str(word) for word in words)
 
 
+def _files_of(options: AugmentOptions) -> tuple[tuple[str, Path | None], ...]:
+    """Return the files that decide what is made, besides the data."""
+    return (("hard", options.hard), ("tipping", options.tipping), ("without", options.without))
+
+
 def _possible(step: str, pools: Pools) -> bool:
     """Tell whether an evaluation split has all that a step draws from."""
     return all(len(getattr(pools, name)) for name in NEEDS.get(step, ("asks", "attacks")))
@@ -350,10 +360,7 @@ def _describe(out: Path, source: Path, harmful: Path, options: AugmentOptions) -
         "seed": options.seed,
         "counts": options.resolved,
         "plain_cap": options.plain_cap,
-        **{
-            name: None if path is None else file_sha256(path)
-            for name, path in (("hard", options.hard), ("tipping", options.tipping))
-        },
+        **{name: None if path is None else file_sha256(path) for name, path in _files_of(options)},
         "files": files,
         "from": {
             "data": file_sha256(source / MANIFEST),
