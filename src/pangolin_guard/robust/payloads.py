@@ -14,7 +14,7 @@ from importlib.resources import files
 
 STOCK = re.compile(
     r"\b(ignor\w*|disregard\w*|forget\w*|overrid\w*|bypass\w*|previous|prior|system prompt|"
-    r"instructions?|jailbreak\w*|unrestricted|no (?:rules|limits|restrictions))\b",
+    r"instructions?|jailbr\w*|unrestricted|no (?:rules|limits|restrictions))\b",
     re.IGNORECASE,
 )
 """The words that a guard learns first; a payload without any of them is the harder kind."""
