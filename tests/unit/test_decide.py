@@ -98,7 +98,15 @@ def test_what_is_no_probability_never_passes(p):
 
 @pytest.mark.parametrize(
     ("tokens", "bucket"),
-    [(0, "short"), (256, "short"), (257, "medium"), (2048, "medium"), (2049, "long")],
+    [
+        (0, "short"),
+        (256, "short"),
+        (257, "medium"),
+        (2048, "medium"),
+        (2049, "long"),
+        (16_384, "long"),
+        (16_385, "very_long"),
+    ],
 )
 def test_length_buckets(tokens, bucket):
     assert length_bucket(tokens) == bucket
@@ -114,6 +122,7 @@ def test_keys_of_cells():
     ("checkpoint", "tokens", "threshold"),
     [
         (Checkpoint.DOCUMENT, 3000, 0.1),
+        (Checkpoint.DOCUMENT, 30_000, 0.1),  # a model without the fourth bucket
         (Checkpoint.DOCUMENT, 300, 0.2),
         (Checkpoint.MEMORY, 3000, 0.4),
         (None, 10, 0.3),

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from pangolin_guard import CalibrationError, Checkpoint, Mode
 from pangolin_guard.runtime.config import ModeThresholds
+from pangolin_guard.runtime.decide import length_bucket
+from pangolin_guard.train.long_texts import LONG_RANGES, long_texts
 from pangolin_guard.train.thresholds import (
     DEFAULT_TARGETS,
     TEMPERATURES,
@@ -183,12 +185,33 @@ def test_inherited_thresholds_never_break_the_order_of_the_modes(seed):
 
 def test_a_thin_length_takes_the_threshold_of_its_checkpoint():
     own, blind = make_rows()
-    long = scored(np.full(20, 0.2), tokens=5000, origin=Checkpoint.TOOL_OUTPUT)
+    long = scored(np.full(20, 0.2), tokens=5000, origin=Checkpoint.MEMORY)
     thresholds = build(joined(own, long), blind)
     cells = thresholds[Mode.BALANCED].cells
-    assert cells["tool_output|long"].pooled
-    assert cells["tool_output|long"].threshold == cells["tool_output"].threshold
-    assert "document|long" not in cells
+    assert cells["memory|long"].pooled
+    assert cells["memory|long"].threshold == cells["memory"].threshold
+    assert "memory|very_long" not in cells
+
+
+def test_long_texts_are_made_of_short_ones_and_raise_the_threshold():
+    own, blind = make_rows()
+    cells = build(own, blind)[Mode.BALANCED].cells
+    assert (
+        cells["document|short"].threshold
+        < cells["document|long"].threshold
+        <= cells["document|very_long"].threshold
+    )
+    assert not cells["document|long"].pooled
+    made = long_texts(own.where(np.array([c is Checkpoint.DOCUMENT for c in own.checkpoints])))
+    for bucket, (low, high) in LONG_RANGES.items():
+        rows = made[bucket]
+        assert low <= rows.tokens.min() <= rows.tokens.max() <= high
+        assert {length_bucket(int(n)) for n in rows.tokens} == {bucket}
+        assert rows.p[rows.unsafe].mean() > rows.p[~rows.unsafe].mean()
+        flagged = rows.p[~rows.unsafe] >= cells[f"document|{bucket}"].threshold
+        assert flagged.mean() <= 0.01
+    few = own.where(np.array([c is Checkpoint.PLAN for c in own.checkpoints]))
+    assert long_texts(few) == {}
 
 
 def test_all_rows_together_must_do_for_the_tightest_budget():

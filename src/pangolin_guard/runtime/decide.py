@@ -18,8 +18,9 @@ ORIGIN_UNKNOWN = "origin_unknown"
 UNCALIBRATED_THRESHOLD = 0.5
 """What applies in every mode to a model without measured thresholds."""
 
-LENGTH_BUCKETS = (("short", 256), ("medium", 2048))
-"""Names and largest token counts; anything longer is "long"."""
+LENGTH_BUCKETS = (("short", 256), ("medium", 2048), ("long", 16_384))
+"""Names and largest token counts; anything longer is "very_long"."""
+LONGEST = "very_long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,11 @@ class Decision:
 
 
 def length_bucket(tokens_total: int) -> str:
-    """Return the length class of a text: "short", "medium" or "long"."""
+    """Return the length class of a text: "short", "medium", "long" or "very_long"."""
     for name, most in LENGTH_BUCKETS:
         if tokens_total <= most:
             return name
-    return "long"
+    return LONGEST
 
 
 def cell_key(checkpoint: Checkpoint | None, bucket: str | None = None) -> str:
@@ -61,7 +62,10 @@ def find_cell(
             f"the model has no threshold for the mode {mode.value} (it has: {known}). "
             "Choose another mode, or calibrate the model with this one."
         )
-    for key in (cell_key(checkpoint, length_bucket(tokens_total)), cell_key(checkpoint)):
+    bucket = length_bucket(tokens_total)
+    # Models of before the fourth bucket have "long" alone for all that is long.
+    buckets = (bucket, "long") if bucket == LONGEST else (bucket,)
+    for key in (*(cell_key(checkpoint, name) for name in buckets), cell_key(checkpoint)):
         if key in entry.cells:
             return entry.cells[key]
     return entry.pooled

@@ -21,7 +21,8 @@ from pangolin_guard.text.windows import TokenWindow
 from pangolin_guard.train.inputs import read_split
 from pangolin_guard.train.labels import parse_label
 from pangolin_guard.train.readers import Row, read_rows
-from pangolin_guard.train.thresholds import Bools, Float64, ScoredRows, Temperatures
+from pangolin_guard.train.scored import Bools, ScoredRows
+from pangolin_guard.train.thresholds import Float64, Temperatures
 from pangolin_guard.types import Checkpoint
 
 _CHUNK_ROWS = 64

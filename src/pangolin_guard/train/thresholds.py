@@ -17,6 +17,8 @@ from pangolin_guard.bench.metrics import wilson_interval
 from pangolin_guard.errors import CalibrationError
 from pangolin_guard.runtime.config import Cell, ModeThresholds, Thresholds
 from pangolin_guard.runtime.decide import cell_key, length_bucket
+from pangolin_guard.train.long_texts import long_texts
+from pangolin_guard.train.scored import Bools, Float32, ScoredRows
 from pangolin_guard.types import Checkpoint, Mode
 
 DEFAULT_TARGETS: dict[Mode, float] = {
@@ -34,29 +36,7 @@ TEMPERATURES = (0.25, 10.0)
 LEAST_FOR_TEMPERATURE = 100
 """Rows of each label that a checkpoint needs for a temperature of its own."""
 
-Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class ScoredRows:
-    """N rows as serving scored them: calibrated P(unsafe), label, length, origin."""
-
-    p: Float32
-    unsafe: Bools
-    tokens: NDArray[np.int64]
-    checkpoints: list[Checkpoint | None]
-
-    def __post_init__(self) -> None:
-        """Refuse columns of different lengths."""
-        if len({len(self.p), len(self.unsafe), len(self.tokens), len(self.checkpoints)}) > 1:
-            raise ValueError("every column must have one value per row")
-
-    def where(self, mask: Bools) -> ScoredRows:
-        """Return the rows that a mask of shape (N,) picks."""
-        origins = [self.checkpoints[i] for i in np.flatnonzero(mask)]
-        return ScoredRows(self.p[mask], self.unsafe[mask], self.tokens[mask], origins)
 
 
 @dataclass(frozen=True)
@@ -231,7 +211,8 @@ def build_thresholds(
     is marked `pooled`. In every cell the threshold of a tighter budget is at least that of a
     looser one. No cell lies below the pooled threshold of its mode: the benign rows of one
     checkpoint come from few sources, and where these are easy, a threshold of their own breaks
-    its budget on the documents of the next source.
+    its budget on the documents of the next source. The lengths beyond 2,048 tokens are filled up
+    with texts made of several rows (see `long_texts`), as few labeled texts are so long.
 
     Args:
         own: Rows scored at their checkpoint.
@@ -273,7 +254,10 @@ def _cell(rows: ScoredRows, parent: float, *, least: float, like: Cell) -> Cell:
 
 
 def _groups(own: ScoredRows, blind: ScoredRows) -> dict[str, ScoredRows]:
-    """Split rows by origin, then by length; every origin is there, lengths only with rows."""
+    """Split rows by origin, then by length; every origin is there, lengths only with rows.
+
+    The longer lengths are filled up with texts made of the rows that there are.
+    """
     groups: dict[str, ScoredRows] = {}
     for origin in (None, *Checkpoint):
         source = blind if origin is None else own
@@ -282,6 +266,9 @@ def _groups(own: ScoredRows, blind: ScoredRows) -> dict[str, ScoredRows]:
         buckets = np.array([length_bucket(int(n)) for n in rows.tokens])
         for bucket in dict.fromkeys(buckets.tolist()):
             groups[cell_key(origin, bucket)] = rows.where(buckets == bucket)
+        for bucket, made in long_texts(rows).items():
+            key = cell_key(origin, bucket)
+            groups[key] = groups[key].joined(made) if key in groups else made
     return groups
 
 
