@@ -30,6 +30,10 @@ MAY_IMPORT = {
     "scan": {"guard", "report", "types", "errors", "extras"},
     "train": {"text", "runtime", "bench.metrics", "types", "errors", "extras", "gallery"},
     "bench": {"guard", "runtime", "text", "types", "errors", "extras"},
+    "robust": {"bench", "types", "errors", "extras"},
+    "release": {
+        *("bench", "train", "guard", "runtime", "text", "types", "errors", "extras", "gallery"),
+    },
 }
 
 

@@ -65,3 +65,11 @@ def test_mistyped_folder_without_the_extra_is_explained(monkeypatch):
     monkeypatch.setattr(torch_session, "find_spec", lambda name: None)
     with pytest.raises(ModelFilesError, match=r"no folder out/modle here.*pangolin-guard\[train\]"):
         open_engine("out/modle")
+
+
+def test_the_temperature_of_a_checkpoint_applies_to_its_texts_alone(fake_engine):
+    origins = [None, Checkpoint.DOCUMENT, Checkpoint.PLAN]
+    engine = fake_engine(1.0, temperature=2.0, temperatures={"document": 0.5})
+    scores = [scored.p_unsafe for scored in engine.score(["tea"] * 3, origins)]
+    expected = [1 / (1 + np.exp(-margin)) for margin in (0.5, 2.0, 0.5)]
+    assert scores == pytest.approx(expected, abs=1e-6)
