@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -76,6 +77,9 @@ def report(
             before = bias.measure_bias(other, words, shortlist=shown, on_rows=count)
             extra = [one.word for one in before.shortlist]
             result = bias.measure_bias(guard, words, shortlist=extra, on_rows=count)
+    result = replace(result, model=_named(result.model, model))
+    if before is not None:
+        before = replace(before, model=_named(before.model, against))
     if out is not None:
         bias_report.write_report(result, out, before)
     if as_json:
@@ -86,3 +90,8 @@ def report(
         console.print(rich_table(grid))
         for note in grid.notes:
             console.print(f"  {note}", markup=False, highlight=False, style="dim")
+
+
+def _named(name: str, given: str | None) -> str:
+    """Tell two models of one name apart."""
+    return f"{name} ({'packaged' if given is None else Path(given).name})"
