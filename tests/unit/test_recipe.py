@@ -105,5 +105,7 @@ def test_the_collected_recipe_names_every_source(shared):
     import json
 
     manifest = json.loads((shared / "data" / "MANIFEST.json").read_text(encoding="utf-8"))
-    named = {source.name for source in load_recipe(RECIPES / "collected.yaml").sources}
-    assert set(manifest["train"]) <= named <= {*manifest["train"], *manifest["corpus"]}
+    sources = load_recipe(RECIPES / "collected.yaml").sources
+    files = {str(source.path).rpartition("/")[2].partition(".")[0] for source in sources}
+    assert set(manifest["train"]) <= files <= {*manifest["train"], *manifest["corpus"]}
+    assert len({source.name for source in sources}) == len(sources)
